@@ -1,0 +1,38 @@
+//! The only room that names `may`: coroutines, sleep, locks and channels, sockets, the blocking pool.
+//!
+//! It knows nothing of HTTP, of sessions or of a request; what it carries from a coroutine to its
+//! children is an opaque [`Arc`](std::sync::Arc). Every rule of stackful coroutines that is not
+//! visible in a type is kept here, so that no other room has to know it.
+
+mod acceptor;
+mod channel;
+mod hub;
+mod local;
+mod mutex;
+mod panics;
+mod pool;
+mod returns;
+mod settings;
+mod socket;
+mod spawn;
+mod sweeper;
+pub mod sync;
+#[cfg(test)]
+mod tests;
+pub(crate) mod ticks;
+mod time;
+
+pub(crate) use acceptor::{Acceptor, Listener};
+pub(crate) use hub::{Carry, Ending, Hub, HubSettings};
+pub(crate) use local::{
+    Context, current_context, here, is_coroutine, is_on_pool, swap_context, with_context,
+};
+pub(crate) use panics::catch_panic;
+pub use pool::blocking;
+pub(crate) use pool::offload;
+pub(crate) use settings::{RuntimeSettings, raise_descriptor_limit, start};
+pub(crate) use socket::{IdleWait, Socket};
+pub(crate) use spawn::run_to_end;
+pub use spawn::{JoinHandle, Scope, scope, spawn};
+pub(crate) use sweeper::start_sweeper;
+pub use time::sleep;

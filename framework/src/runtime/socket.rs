@@ -1,0 +1,287 @@
+//! A connected socket as a connection's coroutine uses it: blocking in style, never in fact.
+//!
+//! Reads and writes try the kernel first and park the coroutine only when it has nothing. Deadlines
+//! are one store each; the sweeper wakes whoever is overdue.
+
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use may::io::{CoIo, WaitIo, WaitIoWaker};
+use nix::sys::epoll::EpollFlags;
+use slotmap::DefaultKey;
+
+use super::hub::Hub;
+use super::ticks;
+
+/// The kernel's socket, registered with may.
+#[expect(clippy::disallowed_types, reason = "non-blocking, and waited for through may")]
+pub(super) type RawStream = CoIo<std::net::TcpStream>;
+
+/// What the sweeper sees of a running connection.
+pub(super) struct Watch {
+    waker: WaitIoWaker,
+    deadline_ms: AtomicU64,
+    idle_since_ms: AtomicU64,
+}
+
+impl Watch {
+    pub(super) fn new(stream: &RawStream) -> Self {
+        Self {
+            waker: stream.waker(),
+            deadline_ms: AtomicU64::new(0),
+            idle_since_ms: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn is_overdue(&self, now_ms: u64) -> bool {
+        let deadline = self.deadline_ms.load(Ordering::Relaxed);
+        deadline != 0 && now_ms >= deadline
+    }
+
+    pub(super) fn is_idle_for(&self, now_ms: u64, linger_ms: u64) -> bool {
+        let since = self.idle_since_ms.load(Ordering::Relaxed);
+        since != 0 && now_ms >= since.saturating_add(linger_ms)
+    }
+
+    /// Wakes the coroutine if it waits for the socket; harmless if it does not.
+    pub(super) fn wake(&self) {
+        self.waker.wakeup();
+    }
+}
+
+/// A connected socket with its deadline.
+pub(crate) struct Socket {
+    stream: Option<RawStream>,
+    peer: SocketAddr,
+    /// The last read left nothing behind, so the next one would only learn that.
+    drained: AtomicBool,
+    /// The peer closed, reset or failed: no event will come any more, only reads tell.
+    ended: AtomicBool,
+    pub(super) watch: Arc<Watch>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) station: usize,
+    pub(super) active: DefaultKey,
+}
+
+/// The outcome of [`Socket::wait_idle`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IdleWait {
+    /// There may be something to read.
+    Ready,
+    /// Nothing came for the linger time, or the server drains: give the coroutine back.
+    Idle,
+}
+
+impl Socket {
+    pub(super) fn new(stream: RawStream, place: Place, peer: SocketAddr) -> Self {
+        let Place { hub, station, active, watch } = place;
+        Self {
+            stream: Some(stream),
+            peer,
+            drained: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            watch,
+            hub,
+            station,
+            active,
+        }
+    }
+
+    /// The other end's address.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whether the server is shutting down and idle connections should end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.hub.is_draining()
+    }
+
+    /// From now on waits fail with [`ErrorKind::TimedOut`] once `limit` has passed.
+    pub(crate) fn set_deadline(&self, limit: Duration) {
+        self.set_deadline_at(ticks::now_ms().saturating_add(ticks::millis(limit)));
+    }
+
+    /// As [`set_deadline`](Self::set_deadline), with a moment of the coarse clock.
+    pub(crate) fn set_deadline_at(&self, deadline_ms: u64) {
+        self.watch.deadline_ms.store(deadline_ms, Ordering::Relaxed);
+    }
+
+    /// Waits have no deadline from now on.
+    pub(crate) fn clear_deadline(&self) {
+        self.watch.deadline_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// Reads what there is, waiting for the first byte until the deadline. 0 is the end.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.drained.load(Ordering::Relaxed) && !self.ended.load(Ordering::Relaxed) {
+                self.wait()?;
+            }
+            if let Some(count) = self.try_read(buffer)? {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Waits until there may be something to read, until the deadline, or for the linger time.
+    pub(crate) fn wait_idle(&self) -> io::Result<IdleWait> {
+        if !self.drained.load(Ordering::Relaxed) || self.ended.load(Ordering::Relaxed) {
+            self.watch.idle_since_ms.store(0, Ordering::Relaxed);
+            return Ok(IdleWait::Ready);
+        }
+        let now = ticks::now_ms();
+        if self.watch.is_idle_for(now, self.hub.linger_ms()) || self.is_draining() {
+            self.watch.idle_since_ms.store(0, Ordering::Relaxed);
+            return Ok(IdleWait::Idle);
+        }
+        if self.watch.idle_since_ms.load(Ordering::Relaxed) == 0 {
+            self.watch.idle_since_ms.store(now, Ordering::Relaxed);
+        }
+        self.wait()?;
+        Ok(IdleWait::Ready)
+    }
+
+    /// Reads what there is; `None` when there is nothing yet. 0 is the end.
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            match self.std_stream()?.read(buffer) {
+                Ok(count) => {
+                    self.drained.store(count > 0 && count < buffer.len(), Ordering::Relaxed);
+                    self.watch.idle_since_ms.store(0, Ordering::Relaxed);
+                    return Ok(Some(count));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.drained.store(true, Ordering::Relaxed);
+                    self.ended.store(false, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes all of `bytes`; each wait for the peer to read is bounded by `limit`.
+    pub(crate) fn write_all(&self, bytes: &[u8], limit: Duration) -> io::Result<()> {
+        self.write_all_vectored([bytes, &[]], limit)
+    }
+
+    /// Writes two pieces one after the other, with as few system calls as the kernel allows.
+    pub(crate) fn write_all_vectored(
+        &self,
+        mut pieces: [&[u8]; 2],
+        limit: Duration,
+    ) -> io::Result<()> {
+        // Bytes that arrive meanwhile wake the wait too; only bytes that leave are progress.
+        let mut is_timed = false;
+        loop {
+            let [first, second] = pieces;
+            let written = match (first.is_empty(), second.is_empty()) {
+                (true, true) => return Ok(()),
+                (false, true) => self.std_stream()?.write(first),
+                (true, false) => self.std_stream()?.write(second),
+                (false, false) => {
+                    self.std_stream()?.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+                }
+            };
+            match written {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    pieces = advance(pieces, count);
+                    if std::mem::take(&mut is_timed) {
+                        self.clear_deadline();
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if !std::mem::replace(&mut is_timed, true) {
+                        self.set_deadline(limit);
+                    }
+                    self.wait()?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Says that nothing more will be sent; the peer's bytes can still be read.
+    pub(crate) fn shutdown_write(&self) {
+        if let Ok(stream) = self.std_stream() {
+            stream.shutdown(Shutdown::Write).ok();
+        }
+    }
+
+    /// Makes the peer see a reset, not an orderly end, when the socket is closed.
+    pub(crate) fn reset_when_closed(&self) {
+        if let Ok(stream) = self.std_stream() {
+            socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)).ok();
+        }
+    }
+
+    #[expect(clippy::disallowed_types, reason = "non-blocking, and waited for through may")]
+    fn std_stream(&self) -> io::Result<&std::net::TcpStream> {
+        self.stream.as_ref().map(RawStream::inner).ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    /// Parks the coroutine until something happens to the socket; spurious wakes are possible.
+    fn wait(&self) -> io::Result<()> {
+        self.check_deadline()?;
+        let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
+        let flags = stream.wait_io();
+        let over = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
+        #[expect(clippy::cast_sign_loss, reason = "the bits of a flag set")]
+        if flags & over.bits() as usize != 0 {
+            self.ended.store(true, Ordering::Relaxed);
+        }
+        self.drained.store(false, Ordering::Relaxed);
+        self.check_deadline()
+    }
+
+    fn check_deadline(&self) -> io::Result<()> {
+        if self.hub.is_aborting() {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        if self.watch.is_overdue(ticks::now_ms()) {
+            Err(ErrorKind::TimedOut.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes the kernel's socket out; the connection counts as closed unless it is parked.
+    pub(super) fn take_stream(&mut self) -> Option<RawStream> {
+        self.stream.take()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.hub.leave(self.station, self.active, self.stream.is_some());
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+/// Where a running connection is entered in its hub.
+pub(super) struct Place {
+    pub(super) hub: Arc<Hub>,
+    pub(super) station: usize,
+    pub(super) active: DefaultKey,
+    pub(super) watch: Arc<Watch>,
+}
+
+fn advance([first, second]: [&[u8]; 2], count: usize) -> [&[u8]; 2] {
+    match first.get(count..) {
+        Some(rest) => [rest, second],
+        None => [&[], second.get(count - first.len()..).unwrap_or_default()],
+    }
+}
