@@ -1,0 +1,266 @@
+//! Opens a session for each request and commits it before the response head: the only bridge
+//! between requests and the store.
+
+mod create;
+mod end;
+mod epochs;
+mod index;
+mod load;
+mod lock;
+mod race;
+mod save;
+mod successor;
+mod swap;
+mod take;
+mod users;
+
+use load::Found;
+pub(super) use lock::Lease;
+pub(super) use save::Saved;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use super::cookie::{CookiePolicy, Presented};
+use super::events::{Event, Events};
+use super::id::{self, Keyring};
+use super::limit::CreationLimit;
+use super::off_pool::OffPool;
+use super::queue::Queue;
+use super::session::Session;
+use super::settings::SessionSettings;
+use super::state::{CookieDue, Open, State};
+use super::store::{SessionStore, StoreError, Swept};
+use super::turns::Turns;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Everything sessions of one application share.
+pub(crate) struct Manager {
+    pub(super) store: Arc<dyn SessionStore>,
+    pub(super) settings: SessionSettings,
+    pub(super) cookie: CookiePolicy,
+    pub(super) clock: Clock,
+    pub(super) keyring: Keyring,
+    pub(super) queue: Queue,
+    pub(super) turns: Arc<Turns>,
+    pub(super) events: Events,
+    limit: CreationLimit,
+    tokens: AtomicU64,
+    warned_undecodable: AtomicBool,
+    user_agent: OnceLock<fn() -> Option<String>>,
+}
+
+/// What became of the request whose session is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The response is complete: store its changes and close the session.
+    Keep,
+    /// The handler panicked or answers 5xx: drop what was not saved, and close the session.
+    Discard,
+    /// A stream or an upgrade begins: store the changes, leave the session open until
+    /// [`Manager::finish`].
+    KeepOpen,
+}
+
+/// What the response layer has to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Committed {
+    pub(crate) cookie: CookieChange,
+    /// The handler used the session: the response is private (`Cache-Control: private, no-store`
+    /// and `Vary: Cookie`, unless the handler set its own).
+    pub(crate) touched: bool,
+}
+
+/// A `Set-Cookie` header to send, at most one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CookieChange {
+    None,
+    /// The value of `Set-Cookie` with the session's id.
+    Set(String),
+    /// The value of `Set-Cookie` that removes the cookie.
+    Delete(String),
+}
+
+impl Manager {
+    /// `app` is `[app] name`; it separates applications that share a store.
+    ///
+    /// # Errors
+    /// `Internal` if the operating system gives no random bytes.
+    pub(crate) fn new(
+        app: &str,
+        store: Arc<dyn SessionStore>,
+        settings: SessionSettings,
+        cookie: CookiePolicy,
+        clock: Clock,
+    ) -> Result<Self> {
+        Ok(Self {
+            limit: CreationLimit::new(settings.new_sessions_per_minute),
+            tokens: AtomicU64::new(u64::from_be_bytes(id::random()?)),
+            warned_undecodable: AtomicBool::new(false),
+            user_agent: OnceLock::new(),
+            keyring: Keyring::new(app),
+            queue: Queue::new(),
+            turns: Arc::default(),
+            events: Events::default(),
+            store: Arc::new(OffPool(store)),
+            settings,
+            cookie,
+            clock,
+        })
+    }
+
+    /// Tells how to ask for the user agent of the running request. It is asked at login only, so
+    /// that other requests pay nothing for it.
+    pub(crate) fn set_user_agent(&self, ask: fn() -> Option<String>) {
+        self.user_agent.set(ask).ok();
+    }
+
+    /// The user agent of the running request.
+    pub(super) fn user_agent(&self) -> Option<String> {
+        self.user_agent.get().and_then(|ask| ask())
+    }
+
+    /// The session of a request that sent these values under our cookie's name, in their order.
+    /// Neither parses nor loads anything: that waits for the first access.
+    pub(crate) fn open<'a>(
+        self: &Arc<Self>,
+        cookies: impl IntoIterator<Item = &'a str>,
+        addr: Option<IpAddr>,
+    ) -> Session {
+        let presented = Presented::new(cookies, self.cookie.max_tried());
+        Session::new(Arc::clone(self), presented, addr)
+    }
+
+    /// Lets the store delete expired sessions, looking at no more than `budget` of them.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) fn sweep(&self, budget: usize) -> Result<Swept, StoreError> {
+        self.store.sweep(self.clock.now(), budget)
+    }
+
+    /// The name of the cookie whose values [`open`](Self::open) takes.
+    pub(crate) fn cookie_name(&self) -> &str {
+        &self.cookie.name
+    }
+
+    /// Counts of what happened to sessions, for metrics.
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Stores what the request changed, in one compare-and-swap. To be called before the final
+    /// response head; its coroutine may yield.
+    ///
+    /// # Errors
+    /// `StoreUnavailable`, `StoreFull`, `Overloaded`, `SessionConflict` (503), `SessionTooLarge`,
+    /// `SessionValue` (500): nothing of the last changes is stored, no cookie may be sent.
+    pub(crate) fn commit(&self, session: &Session, outcome: Outcome) -> Result<Committed> {
+        if outcome == Outcome::KeepOpen {
+            if !session.is_touched() {
+                // A later verb must know that the head has gone.
+                return session.mark_head_sent();
+            }
+            return session.with_state(|state, manager| {
+                let committed = manager.conclude(state, outcome);
+                state.head_sent = true;
+                committed
+            });
+        }
+        let untouched = Ok(Committed { cookie: CookieChange::None, touched: false });
+        session.close(|state| self.conclude(state, outcome)).unwrap_or(untouched)
+    }
+
+    /// Ends the session of a stream or an upgrade whose body is complete. Changes that nobody
+    /// saved are lost: a warning and an event tell of it.
+    pub(crate) fn finish(&self, session: &Session) {
+        session.close(|state| {
+            if let Some(open) = &state.open
+                && open.is_changed()
+            {
+                self.events.note(Event::UnsavedChanges, open.base.as_ref().map(|base| &base.key));
+            }
+        });
+    }
+
+    fn conclude(&self, state: &mut State, outcome: Outcome) -> Result<Committed> {
+        let Some(open) = &mut state.open else {
+            return Ok(Committed { cookie: CookieChange::None, touched: true });
+        };
+        let stores = outcome != Outcome::Discard && open.is_changed();
+        let is_old_news = open.cookie == CookieDue::Set && !stores;
+        let saved = match outcome {
+            Outcome::Discard => Ok(Saved::Done),
+            Outcome::Keep | Outcome::KeepOpen => self.save(open, state.addr, state.head_sent),
+        };
+        // What could not be stored is void, and is not tried again behind the handler's back.
+        let base = open.base.take();
+        open.settle(base);
+        self.unlock(open);
+        saved?;
+        if is_old_news && !self.is_live(open) {
+            open.cookie = CookieDue::None;
+        }
+        Ok(Committed { cookie: self.cookie_change(open), touched: true })
+    }
+
+    /// Whether an id that was stored some time ago, or that this request only followed, still lives:
+    /// another request may have ended it, whose cookie must not be replaced by a dead one.
+    fn is_live(&self, open: &Open) -> bool {
+        let Some(base) = open.base.as_ref().filter(|base| !base.is_new) else { return true };
+        let found = self.find_unchecked(&base.id, self.clock.now());
+        matches!(found, Ok(Found::Live(_)) | Err(_))
+    }
+
+    fn cookie_change(&self, open: &Open) -> CookieChange {
+        match (open.cookie, &open.base) {
+            _ if !self.cookie.use_cookies => CookieChange::None,
+            (CookieDue::Set, Some(base)) => {
+                let lifetime = base.record.lifetime;
+                let now = self.clock.now();
+                CookieChange::Set(self.cookie.set(&base.id, lifetime, base.deadline, now))
+            }
+            (CookieDue::Delete, _) => CookieChange::Delete(self.cookie.delete()),
+            (CookieDue::None | CookieDue::Set, _) => CookieChange::None,
+        }
+    }
+
+    /// A mark no other commit has: a scrambled counter that starts at a random number.
+    fn token(&self) -> u64 {
+        // The finalizer of splitmix64, a bijection, so two counts never give one token.
+        let mut token = self.tokens.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        token = (token ^ (token >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        token = (token ^ (token >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        token ^ (token >> 31)
+    }
+}
+
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Manager").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// How a store's failure looks to the handler and the client.
+fn store_error(error: StoreError) -> Error {
+    let (kind, what) = match &error {
+        StoreError::Unavailable(_) => {
+            (ErrorKind::StoreUnavailable, "the session store gave no answer")
+        }
+        StoreError::Full => (ErrorKind::StoreFull, "no room for a new session"),
+        StoreError::TooLarge => {
+            (ErrorKind::SessionTooLarge, "the session is larger than its store takes")
+        }
+        StoreError::Unsupported => (ErrorKind::Internal, "the session store lacks a method"),
+    };
+    Error::new(kind, what).caused_by(error)
+}
+
+/// `now` plus a configured time. None is so long that the sum overflows.
+fn later(now: SystemTime, by: Duration) -> SystemTime {
+    const MAX: Duration = Duration::from_secs(1000 * 366 * 24 * 3600);
+    now.checked_add(by.min(MAX)).unwrap_or(now)
+}

@@ -1,0 +1,169 @@
+//! Ending any number of sessions at once, by raising the epoch they were bound under.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::super::record::{Epochs, Record};
+use super::super::reserved;
+use super::super::state::{Base, Open};
+use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
+use super::create::first_version;
+use super::load::Found;
+use super::race::Race;
+use super::{Manager, later, store_error};
+use crate::error::{Error, ErrorKind, Result};
+
+/// An epoch is kept longer than any session that was bound under an older one can live, whatever
+/// config.ini said then.
+const KEPT: Duration = Duration::from_secs(11 * 366 * 24 * 3600);
+
+/// An epoch before and after it was raised.
+struct Raised {
+    before: u64,
+    after: u64,
+}
+
+impl Manager {
+    /// The epochs a session of `user` is bound under now.
+    pub(in super::super) fn epochs(&self, user: &str, now: SystemTime) -> Result<Epochs> {
+        let keys = [self.user_epoch(user), self.everybodys_epoch()];
+        let found = self.store.load_many(&keys, now).map_err(store_error)?;
+        let mut epochs = found.iter().map(|found| found.as_ref().map_or(0, reserved::epoch));
+        let (Some(user), Some(everybody), None) = (epochs.next(), epochs.next(), epochs.next())
+        else {
+            let what = "the store gave another number of records than it was asked for";
+            return Err(store_error(StoreError::unavailable(what)));
+        };
+        Ok(Epochs { user, everybody })
+    }
+
+    /// Whether all sessions of the record's user, or everybody's, were ended since it was bound.
+    /// An anonymous session holds nobody's rights, and is not asked for.
+    pub(super) fn is_revoked(&self, record: &Record, now: SystemTime) -> Result<bool> {
+        let Some(user) = &record.user else { return Ok(false) };
+        Ok(!record.epochs.are_good_under(self.epochs(user, now)?))
+    }
+
+    /// Ends all sessions of `user`.
+    pub(in super::super) fn revoke_all(&self, user: &str) -> Result<()> {
+        match self.raise(&self.user_epoch(user)) {
+            // No room for an epoch: what is listed ends one by one, which makes no record.
+            Err(error) if error.kind() == ErrorKind::StoreFull => self.revoke_listed(user),
+            raised => raised.map(drop),
+        }
+    }
+
+    /// Ends the sessions of all users.
+    pub(in super::super) fn revoke_everybody(&self) -> Result<()> {
+        self.raise(&self.everybodys_epoch()).map(drop)
+    }
+
+    /// Ends all sessions of the user but the one that is open, which is bound again under the new
+    /// epoch. Killed in between, that one has ended too.
+    pub(in super::super) fn revoke_others(&self, open: &mut Open) -> Result<()> {
+        let Some(user) = open.user().map(str::to_owned) else {
+            let what = "the session is bound to no user";
+            return Err(Error::new(ErrorKind::LoginRequired, what));
+        };
+        let raised = self.raise(&self.user_epoch(&user))?;
+        if let Some(login) = &mut open.login {
+            login.epochs.user = raised.after;
+        }
+        let is_bound = |base: &&Arc<Base>| base.record.user.as_deref() == Some(user.as_str());
+        let Some(base) = open.stored_base().filter(is_bound).cloned() else { return Ok(()) };
+        match self.bind_again(&base, &raised)? {
+            Some(next) => {
+                open.base = Some(next);
+                open.reapply()
+            }
+            None => {
+                open.base = None;
+                open.is_gone = true;
+                let what = "the session was ended while this request ran";
+                Err(Error::new(ErrorKind::SessionGone, what))
+            }
+        }
+    }
+
+    /// The session under the raised epoch; `None` if it had ended before.
+    fn bind_again(&self, base: &Arc<Base>, raised: &Raised) -> Result<Option<Arc<Base>>> {
+        let (now, token) = (self.clock.now(), self.token());
+        self.queue.in_turn(&base.key, |turn| {
+            drop(turn.left());
+            let mut race = Race::new(self, base.key);
+            let mut current = Arc::clone(base);
+            loop {
+                if current.record.user != base.record.user
+                    || current.record.epochs.user < raised.before
+                {
+                    return Ok(None);
+                }
+                let mut record = current.record.clone();
+                record.epochs.user = raised.after;
+                record.tokens.push(token);
+                let next = self.next(&current, record, now);
+                let expected = Expected::Version(current.version);
+                match self.store.swap(&current.key, expected, &next.stored(), now) {
+                    Ok(Swap::Done) => return Ok(Some(next)),
+                    Ok(Swap::Missing) => return Ok(None),
+                    Ok(Swap::Conflict) => race.lost()?,
+                    Err(error @ StoreError::Unavailable(_)) => {
+                        race.unanswered(None, store_error(error))?;
+                    }
+                    Err(error) => return Err(store_error(error)),
+                }
+                // Not checked against the epochs: it is about to be brought under the new one.
+                match self.find_unchecked(&current.id, now)? {
+                    Found::Live(found) if found.record.tokens.contains(token) => {
+                        return Ok(Some(found));
+                    }
+                    Found::Live(found) => current = found,
+                    Found::Dead(_) | Found::Absent => return Ok(None),
+                }
+            }
+        })
+    }
+
+    fn raise(&self, key: &StoreKey) -> Result<Raised> {
+        let now = self.clock.now();
+        let mark = self.token();
+        let mut race = Race::new(self, *key);
+        let mut unknown: Option<Raised> = None;
+        loop {
+            let found = self.store.load(key, now).map_err(store_error)?;
+            let before = found.as_ref().map_or(0, reserved::epoch);
+            if let Some(raised) = unknown.take_if(|raised| raised.after == before) {
+                return Ok(raised);
+            }
+            let raised = Raised { before, after: reserved::next_epoch(before, now, mark) };
+            let (expected, version) = match &found {
+                Some(found) => (Expected::Version(found.version), found.version.wrapping_add(1)),
+                None => (Expected::Absent, first_version()?),
+            };
+            let stored = Stored {
+                bytes: reserved::encode_epoch(raised.after),
+                version,
+                deadline: later(now, KEPT),
+                last_seen: now,
+                evictable: false,
+            };
+            match self.store.swap(key, expected, &stored, now) {
+                Ok(Swap::Done) => return Ok(raised),
+                Ok(Swap::Conflict | Swap::Missing) => race.lost()?,
+                Err(error @ StoreError::Unavailable(_)) => {
+                    race.unanswered(None, store_error(error))?;
+                    unknown = Some(raised);
+                }
+                Err(error) => return Err(store_error(error)),
+            }
+        }
+    }
+
+    fn user_epoch(&self, user: &str) -> StoreKey {
+        self.keyring.reserved(&format!("epoch of\0{user}"))
+    }
+
+    fn everybodys_epoch(&self) -> StoreKey {
+        self.keyring.reserved("epoch of everybody")
+    }
+}

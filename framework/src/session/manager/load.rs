@@ -1,0 +1,210 @@
+//! From the cookies of a request to the session it works on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use super::super::cookie::Presented;
+use super::super::events::Event;
+use super::super::id::SessionId;
+use super::super::record::{End, Entry, Record, Tombstone, Undecodable};
+use super::super::state::{Base, CookieDue, Open, State};
+use super::super::store::{Expected, StoreKey, Stored, Swap};
+use super::{Manager, store_error};
+use crate::error::Result;
+
+/// Rotations followed from one id. An application may rotate at every request, and a long one sees
+/// all that happen within the grace time; each costs a lookup, so there is an end.
+pub(super) const MAX_HOPS: usize = 256;
+
+/// What an id leads to.
+pub(super) enum Found {
+    Live(Arc<Base>),
+    /// A tombstone that leads nowhere (any more).
+    Dead(Tombstone),
+    Absent,
+}
+
+impl Manager {
+    /// The state with its session loaded; loads it at the first call.
+    pub(in super::super) fn loaded<'a>(&self, state: &'a mut State) -> Result<&'a mut Open> {
+        match &mut state.open {
+            Some(open) => Ok(open),
+            open @ None => {
+                let mut loaded = self.load(&state.presented)?;
+                // After the response head nothing would give the lock back.
+                if self.settings.locks_requests && !state.head_sent {
+                    self.lock(&mut loaded)?;
+                }
+                Ok(open.insert(loaded))
+            }
+        }
+    }
+
+    /// The store's present state under this session, with the request's own changes on top.
+    pub(in super::super) fn reload(&self, open: &mut Open) -> Result<()> {
+        let Some(base) = open.visible_base() else {
+            return Ok(());
+        };
+        match self.find(&base.id, self.clock.now())? {
+            Found::Live(found) => open.base = Some(found),
+            Found::Dead(_) | Found::Absent => {
+                open.base = None;
+                open.is_gone = true;
+            }
+        }
+        open.reapply()
+    }
+
+    fn load(&self, presented: &Presented) -> Result<Open> {
+        let now = self.clock.now();
+        let mut open = Open::default();
+        let (ids, malformed) = presented.parse();
+        (0..malformed).for_each(|_| self.events.note(Event::UnknownId, None));
+        for id in ids {
+            match self.find(&id, now)? {
+                Found::Live(base) if open.base.is_none() => {
+                    // Whoever came by a rotated id learns the new one.
+                    if base.id != id {
+                        open.cookie = CookieDue::Set;
+                        open.is_renewed = true;
+                    }
+                    open.base = Some(base);
+                }
+                Found::Live(base) => {
+                    // Which of the two is the visitor's cannot be told; one may be planted.
+                    self.events.note(Event::Ambiguous, Some(&base.key));
+                    return Ok(Open::default());
+                }
+                // The browser holds, or soon will hold, the cookie of the successor.
+                Found::Dead(tombstone) => open.is_gone |= tombstone.successor().is_some(),
+                Found::Absent => {
+                    self.events.note(Event::UnknownId, Some(&self.keyring.session(&id)));
+                }
+            }
+        }
+        open.is_gone &= open.base.is_none();
+        Ok(open)
+    }
+
+    /// Follows `id` to a live session that nobody revoked.
+    pub(super) fn find(&self, id: &SessionId, now: SystemTime) -> Result<Found> {
+        match self.find_unchecked(id, now)? {
+            Found::Live(base) if self.is_revoked(&base.record, now)? => {
+                self.events.note(Event::Revoked, Some(&base.key));
+                Ok(Found::Dead(Tombstone { at: now, token: 0, end: End::Ended }))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// Follows `id` to a live session, over rotations within their grace time. Epochs are not
+    /// asked.
+    pub(super) fn find_unchecked(&self, id: &SessionId, now: SystemTime) -> Result<Found> {
+        let mut id = id.clone();
+        for _ in 0..MAX_HOPS {
+            let key = self.keyring.session(&id);
+            let Some(stored) = self.store.load(&key, now).map_err(store_error)? else {
+                return Ok(Found::Absent);
+            };
+            let tombstone = match self.read(&key, stored, now) {
+                None => return Ok(Found::Absent),
+                Some((Entry::Session(record), times)) => {
+                    return self.readable(times.base(id, key, record), now);
+                }
+                Some((Entry::Tombstone(tombstone), _)) => tombstone,
+            };
+            match &tombstone.end {
+                End::Rotated { by, nonce } if self.is_in_grace(&tombstone, now) => {
+                    id = id.successor(nonce)?;
+                    if self.keyring.session(&id) != *by {
+                        return Ok(Found::Dead(tombstone));
+                    }
+                }
+                End::Rotated { .. } => {
+                    self.events.note(Event::LateReuse, Some(&key));
+                    return Ok(Found::Dead(tombstone));
+                }
+                End::Ended | End::Replaced { .. } => return Ok(Found::Dead(tombstone)),
+            }
+        }
+        Ok(Found::Absent)
+    }
+
+    /// Decodes what a store gave, and enforces its end once more.
+    pub(super) fn read(
+        &self,
+        key: &StoreKey,
+        stored: Stored,
+        now: SystemTime,
+    ) -> Option<(Entry, Times)> {
+        let Stored { bytes, version, deadline, last_seen, evictable } = stored;
+        let times = Times { version, deadline, last_seen, evictable };
+        let entry = match Entry::decode(bytes) {
+            Ok(entry) => entry,
+            Err(why) => {
+                self.tell_undecodable(key, why);
+                return None;
+            }
+        };
+        let is_expired =
+            deadline <= now || matches!(&entry, Entry::Session(record) if record.absolute <= now);
+        if is_expired {
+            self.events.note(Event::Expired, Some(key));
+            return None;
+        }
+        Some((entry, times))
+    }
+
+    /// A pending record is readable only if the commit point of its change of id was passed: its
+    /// old key holds a tombstone that names it. Such a record is then completed here.
+    fn readable(&self, base: Arc<Base>, now: SystemTime) -> Result<Found> {
+        let Some(old_key) = base.record.pending else { return Ok(Found::Live(base)) };
+        let old = self.store.load(&old_key, now).map_err(store_error)?;
+        match old.and_then(|old| self.read(&old_key, old, now)) {
+            Some((Entry::Tombstone(old), _)) if old.successor() == Some(&base.key) => {}
+            _ => return Ok(Found::Absent),
+        }
+        let completed = base.completed(now);
+        let swap = Expected::Version(base.version);
+        Ok(Found::Live(match self.store.swap(&base.key, swap, &completed.stored(), now) {
+            Ok(Swap::Done) => completed,
+            // Somebody else did it, or the next reader will.
+            Ok(Swap::Conflict | Swap::Missing) | Err(_) => base,
+        }))
+    }
+
+    fn is_in_grace(&self, tombstone: &Tombstone, now: SystemTime) -> bool {
+        now.duration_since(tombstone.at).is_ok_and(|since| since < self.settings.rotate_grace)
+            || now < tombstone.at
+    }
+
+    fn tell_undecodable(&self, key: &StoreKey, why: Undecodable) {
+        self.events.note(Event::Undecodable, Some(key));
+        if !self.warned_undecodable.swap(true, Ordering::Relaxed) {
+            let why = match why {
+                Undecodable::Format(format) => format!("its format is {format}"),
+                Undecodable::Damaged => "it is damaged".to_owned(),
+            };
+            log::warn!(
+                target: "maypole::session", session = key.short().as_str();
+                "a session record cannot be read: {why}; the session is empty (said once)"
+            );
+        }
+    }
+}
+
+/// What a store keeps beside the bytes.
+pub(super) struct Times {
+    version: u64,
+    deadline: SystemTime,
+    last_seen: SystemTime,
+    evictable: bool,
+}
+
+impl Times {
+    pub(super) fn base(self, id: SessionId, key: StoreKey, record: Record) -> Arc<Base> {
+        let Self { version, deadline, last_seen, evictable } = self;
+        Arc::new(Base { id, key, record, version, deadline, last_seen, evictable, is_new: false })
+    }
+}

@@ -1,0 +1,213 @@
+//! Change of id: the new record is placed as pending, the old one becomes a tombstone that names
+//! it (the commit point), the new one is completed. A crash anywhere leaves the old or the new.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::super::commit::Changes;
+use super::super::events::Event;
+use super::super::id::{self, SessionId};
+use super::super::record::{End, Record, Tombstone};
+use super::super::state::{Base, CookieDue, Fate, Open};
+use super::super::store::{Expected, StoreError, Swap};
+use super::create::first_version;
+use super::index;
+use super::load::Found;
+use super::race::Race;
+use super::save::Saved;
+use super::{Manager, store_error};
+use crate::error::Result;
+
+/// A pending record that nobody completes is gone after this; less than any tombstone is kept, so
+/// that it never outlives the proof of its right.
+const PENDING: Duration = Duration::from_secs(20);
+
+/// How often the last step is tried. The session is readable without it, and the next reader
+/// repeats it.
+const COMPLETIONS: usize = 3;
+
+/// A change of id under way.
+struct Change<'a> {
+    open: &'a Open,
+    changes: Changes<'a>,
+    tombstone: Tombstone,
+    placed: Arc<Base>,
+}
+
+/// How the old record met its end.
+enum Ended {
+    /// By this commit.
+    Here,
+    /// By another; with what its tombstone leads to.
+    Elsewhere(Found),
+}
+
+impl Manager {
+    /// Stores the changes of `open` under a new id and ends the id of `base`.
+    pub(super) fn succeed(&self, base: &Base, open: &mut Open, now: SystemTime) -> Result<Saved> {
+        let token = self.token();
+        let (placed, end) = self.pending(base, open, token, now)?;
+        let displaced = match (&open.login, &placed.record.user) {
+            (Some(_), _) => self.enter(&index::Entry::login(&placed, Some(base.key)), now)?,
+            (None, Some(_)) => self.enter(&index::Entry::renewal(&placed), now)?,
+            (None, None) => Vec::new(),
+        };
+        let tombstone = Tombstone { at: now, token, end };
+        let changes = open.changes(token);
+        let mut change = Change { open, changes, tombstone, placed };
+        let ended = self.queue.in_turn(&base.key, |turn| {
+            self.swap_new(&change.placed, token, now)?;
+            let ended = self.replace(base, &mut change, now);
+            if let Ok(Ended::Here) = &ended {
+                drop(turn.left());
+            }
+            ended
+        });
+        let Change { placed, .. } = change;
+        match ended {
+            Ok(Ended::Here) => {
+                let event =
+                    if open.fate == Fate::Rotate { Event::Rotated } else { Event::Regenerated };
+                self.events.note(event, Some(&base.key));
+                self.displace(open.login.as_ref(), &displaced, now);
+                open.settle(Some(self.complete(placed, now)));
+                open.cookie = CookieDue::Set;
+                Ok(Saved::Done)
+            }
+            Ok(Ended::Elsewhere(found)) => {
+                // It was never readable. If this fails its deadline removes it soon.
+                self.store.remove(&placed.key).ok();
+                self.leave_as(&placed, now);
+                let Found::Live(winner) = found else {
+                    return Ok(self.gone(open, Some(base)));
+                };
+                // Another request rotated the id: go on from its new one, which is the renewal
+                // if no more was asked for.
+                if open.fate == Fate::Rotate {
+                    open.fate = Fate::Keep;
+                }
+                open.cookie = CookieDue::Set;
+                open.base = Some(winner);
+                open.reapply()?;
+                self.save(open, None, false)
+            }
+            Err(error) => {
+                self.leave_as(&placed, now);
+                Err(error)
+            }
+        }
+    }
+
+    /// The new record, which nobody can read before the old one is a tombstone with this end.
+    fn pending(
+        &self,
+        base: &Base,
+        open: &Open,
+        token: u64,
+        now: SystemTime,
+    ) -> Result<(Arc<Base>, End)> {
+        let (id, end) = self.new_id(base, open.fate)?;
+        let (data, max_bytes) = (open.data().clone(), self.settings.max_session_bytes);
+        let mut record = open.changes(token).merge_applied(&base.record, data, max_bytes)?;
+        record.pending = Some(base.key);
+        let placed = Arc::new(Base {
+            key: self.keyring.session(&id),
+            id,
+            record,
+            version: first_version()?,
+            deadline: now + PENDING.min(self.settings.tombstone),
+            last_seen: now,
+            evictable: false,
+            is_new: false,
+        });
+        Ok((placed, end))
+    }
+
+    fn new_id(&self, base: &Base, fate: Fate) -> Result<(SessionId, End)> {
+        if fate == Fate::Rotate {
+            let nonce = id::random()?;
+            let id = base.id.successor(&nonce)?;
+            let by = self.keyring.session(&id);
+            return Ok((id, End::Rotated { by, nonce }));
+        }
+        let id = SessionId::from_bytes(id::random()?);
+        let by = self.keyring.session(&id);
+        Ok((id, End::Replaced { by }))
+    }
+
+    /// The commit point: the old record becomes the tombstone. When another writer changed the old
+    /// record first, its change is brought into the pending one before the next attempt.
+    fn replace(&self, base: &Base, change: &mut Change<'_>, now: SystemTime) -> Result<Ended> {
+        let mut race = Race::new(self, base.key);
+        let mut version = base.version;
+        loop {
+            let stored = self.buried(&change.tombstone, version, now);
+            match self.store.swap(&base.key, Expected::Version(version), &stored, now) {
+                Ok(Swap::Done) => return Ok(Ended::Here),
+                Ok(Swap::Missing) => return Ok(Ended::Elsewhere(Found::Absent)),
+                Ok(Swap::Conflict) => race.lost()?,
+                Err(error @ StoreError::Unavailable(_)) => {
+                    race.unanswered(None, store_error(error))?;
+                }
+                Err(error) => return Err(store_error(error)),
+            }
+            match self.find(&base.id, now)? {
+                Found::Live(found) if found.key == base.key => {
+                    if found.version != version {
+                        version = found.version;
+                        self.check_lease(change.open)?;
+                        self.bring_in(&found.record, change, now)?;
+                    }
+                }
+                // Our own tombstone leads (or, regenerated, names) our own record.
+                Found::Live(found) if found.key == change.placed.key => {
+                    change.placed = found;
+                    return Ok(Ended::Here);
+                }
+                Found::Dead(tombstone) if tombstone.token == change.changes.token => {
+                    return Ok(Ended::Here);
+                }
+                other => return Ok(Ended::Elsewhere(other)),
+            }
+        }
+    }
+
+    fn bring_in(&self, current: &Record, change: &mut Change<'_>, now: SystemTime) -> Result<()> {
+        let merged = change.changes.merge(current, self.settings.max_session_bytes)?;
+        let mut next = Base::clone(&change.placed);
+        next.record = Record { pending: change.placed.record.pending, ..merged };
+        next.version = next.version.wrapping_add(1);
+        let expected = Expected::Version(change.placed.version);
+        match self.store.swap(&next.key, expected, &next.stored(), now) {
+            Ok(Swap::Done) => {
+                change.placed = Arc::new(next);
+                Ok(())
+            }
+            Ok(Swap::Conflict | Swap::Missing) => {
+                Err(store_error(StoreError::unavailable("the pending session was lost")))
+            }
+            // Not retried: the commit point is not passed, the old session is as it was.
+            Err(error) => Err(store_error(error)),
+        }
+    }
+
+    fn complete(&self, placed: Arc<Base>, now: SystemTime) -> Arc<Base> {
+        if placed.record.pending.is_none() {
+            return placed;
+        }
+        let completed = placed.completed(now);
+        let expected = Expected::Version(placed.version);
+        for _ in 0..COMPLETIONS {
+            match self.store.swap(&placed.key, expected, &completed.stored(), now) {
+                Ok(Swap::Done) => return completed,
+                // Somebody who followed a rotation completed it, or an earlier try of ours did.
+                Ok(Swap::Conflict | Swap::Missing) => break,
+                Err(_) => self.events.note(Event::UnknownOutcome, Some(&placed.key)),
+            }
+        }
+        match self.find(&placed.id, now) {
+            Ok(Found::Live(found)) => found,
+            _ => placed,
+        }
+    }
+}

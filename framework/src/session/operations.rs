@@ -1,0 +1,229 @@
+//! The changes a request records, and what each does to the data of a session.
+//!
+//! Pure. An operation is applied once to what the request loaded, so that the handler reads its own
+//! writes, and again at commit to whatever the store holds by then: that is why nothing is lost.
+
+mod cbor;
+#[cfg(test)]
+mod tests;
+
+use std::any::type_name;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::data::{Data, Key, Space, Value};
+use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) use cbor::array_len;
+
+/// Nesting of a value that is read. Each level costs stack, and values may be built from what a
+/// client sent.
+const MAX_DEPTH: usize = 64;
+/// Bytes of a value that is read without a large buffer; no more than levels are allowed.
+const SHORT: usize = MAX_DEPTH;
+
+/// Turns the value there is (if any) into the new one. Pure: it may run several times.
+pub(crate) type UpdateFn = Box<dyn Fn(Option<&[u8]>) -> Result<Value> + Send>;
+
+/// One recorded change.
+pub(crate) enum Operation {
+    Set {
+        key: Key,
+        value: Value,
+    },
+    Remove {
+        key: Key,
+    },
+    Merge {
+        key: Key,
+        map: ciborium::Value,
+    },
+    Update {
+        key: Key,
+        update: UpdateFn,
+    },
+    Increment {
+        key: Key,
+        by: i64,
+    },
+    Push {
+        key: Key,
+        item: Value,
+    },
+    /// Drops the application's values and messages.
+    Clear,
+    /// Drops what the framework keeps: the CSRF token of before a login is known to whoever could
+    /// read the page then.
+    ClearFramework,
+}
+
+/// What an operation comes to on some data.
+pub(crate) enum Effect<'a> {
+    Put(&'a Key, Value),
+    Remove(&'a Key),
+    Clear,
+    ClearFramework,
+}
+
+impl Operation {
+    /// What this operation does to `data`; changes nothing yet.
+    ///
+    /// # Errors
+    /// `SessionValue` if the value there has another type than the operation needs.
+    pub(crate) fn effect<'a>(&'a self, data: &Data) -> Result<Effect<'a>> {
+        Ok(match self {
+            Self::Set { key, value } => Effect::Put(key, Value::clone(value)),
+            Self::Remove { key } => Effect::Remove(key),
+            Self::Merge { key, map } => Effect::Put(key, merged(key, data.get(key), map)?),
+            Self::Update { key, update } => Effect::Put(key, update(data.get(key))?),
+            Self::Increment { key, by } => {
+                Effect::Put(key, encode(key, &incremented(key, data.get(key), *by)?)?)
+            }
+            Self::Push { key, item } => Effect::Put(key, cbor::pushed(key, data.get(key), item)?),
+            Self::Clear => Effect::Clear,
+            Self::ClearFramework => Effect::ClearFramework,
+        })
+    }
+
+    /// The key it changes; `None` means all.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Set { key, .. }
+            | Self::Remove { key }
+            | Self::Merge { key, .. }
+            | Self::Update { key, .. }
+            | Self::Increment { key, .. }
+            | Self::Push { key, .. } => Some(key),
+            Self::Clear | Self::ClearFramework => None,
+        }
+    }
+}
+
+impl fmt::Debug for Operation {
+    /// Shows verb and key, never a value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match self {
+            Self::Set { .. } => "set",
+            Self::Remove { .. } => "remove",
+            Self::Merge { .. } => "merge",
+            Self::Update { .. } => "update",
+            Self::Increment { .. } => "increment",
+            Self::Push { .. } => "push",
+            Self::Clear => "clear",
+            Self::ClearFramework => "clear framework",
+        };
+        write!(f, "{verb}({})", self.key().map_or("", |key| &key.name))
+    }
+}
+
+impl Effect<'_> {
+    /// The encoded length of `data` after this, or an upper bound of it.
+    pub(crate) fn len_after(&self, data: &Data) -> usize {
+        match self {
+            Self::Put(key, value) => data.len_with(key, value.len()),
+            Self::Remove(_) | Self::Clear | Self::ClearFramework => data.encoded_len(),
+        }
+    }
+
+    pub(crate) fn apply(self, data: &mut Data) {
+        match self {
+            Self::Put(key, value) => data.put(key, value),
+            Self::Remove(key) => {
+                data.remove(key);
+            }
+            Self::Clear => data.retain(|space| space == Space::Framework),
+            Self::ClearFramework => data.retain(|space| space != Space::Framework),
+        }
+    }
+}
+
+/// Applies all operations in order.
+///
+/// # Errors
+/// The first error of an operation; `data` is then half changed and to be thrown away.
+pub(crate) fn apply<'a>(
+    operations: impl IntoIterator<Item = &'a Operation>,
+    data: &mut Data,
+) -> Result<()> {
+    for operation in operations {
+        operation.effect(data)?.apply(data);
+    }
+    Ok(())
+}
+
+/// The bytes of a value.
+///
+/// # Errors
+/// `SessionValue` if `value` refuses to be serialized, or is nested so deeply that it could not be
+/// read again.
+pub(crate) fn encode<T: Serialize + ?Sized>(key: &Key, value: &T) -> Result<Value> {
+    let mut bytes = Vec::with_capacity(16);
+    ciborium::into_writer(value, &mut bytes).map_err(|_| {
+        let what = format!("the value for session key {:?} cannot be stored", key.name);
+        Error::new(ErrorKind::SessionValue, what)
+    })?;
+    if cbor::may_be_deep(&bytes) {
+        decode::<IgnoredAny>(key, &bytes).map_err(|_| {
+            let what = format!(
+                "the value for session key {:?} is nested deeper than {MAX_DEPTH} levels",
+                key.name
+            );
+            Error::new(ErrorKind::SessionValue, what)
+        })?;
+    }
+    Ok(bytes.into())
+}
+
+/// The value in `bytes`.
+///
+/// # Errors
+/// `SessionValue`, naming key, expected type and what is there. What is there is named by its kind
+/// only: values do not belong in a log.
+pub(crate) fn decode<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T> {
+    let mut rest = bytes;
+    // ciborium's own buffer is 4 KiB, zeroed for each value; a short value needs none of that, and
+    // cannot be nested deeper than it has bytes.
+    let value = if bytes.len() <= SHORT {
+        ciborium::de::from_reader_with_buffer(&mut rest, &mut [0; SHORT])
+    } else {
+        ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH)
+    };
+    match value {
+        Ok(value) if rest.is_empty() => Ok(value),
+        _ => Err(wrong_type(key, type_name::<T>(), bytes)),
+    }
+}
+
+fn wrong_type(key: &Key, expected: &str, found: &[u8]) -> Error {
+    let what = format!(
+        "the value of session key {:?} has another type: expected {expected}, found {}",
+        key.name,
+        cbor::kind(found)
+    );
+    Error::new(ErrorKind::SessionValue, what)
+}
+
+fn incremented(key: &Key, value: Option<&[u8]>, by: i64) -> Result<i64> {
+    let value: i64 = match value {
+        Some(bytes) => decode(key, bytes)?,
+        None => 0,
+    };
+    value.checked_add(by).ok_or_else(|| {
+        let what = format!("session key {:?} cannot be incremented beyond 64 bits", key.name);
+        Error::new(ErrorKind::SessionValue, what)
+    })
+}
+
+fn merged(key: &Key, value: Option<&[u8]>, map: &ciborium::Value) -> Result<Value> {
+    let Some(bytes) = value else {
+        return encode(key, map);
+    };
+    let mut value: ciborium::Value = decode(key, bytes)?;
+    if !value.is_map() {
+        return Err(wrong_type(key, "a map", bytes));
+    }
+    cbor::join(&mut value, map);
+    encode(key, &value)
+}

@@ -1,0 +1,134 @@
+//! The visitor's session, as handlers and the commit hold it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::cookie::Presented;
+use super::in_use;
+use super::manager::{Committed, CookieChange, Manager};
+use super::state::{Open, State};
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::is_on_pool;
+use crate::runtime::sync::Mutex;
+
+/// The visitor's data, loaded on first access and committed before the response head leaves.
+///
+/// ```
+/// use maypole::prelude::*;
+///
+/// fn add(ctx: &RequestContext) -> maypole::Result<String> {
+///     let articles = ctx.session.push("cart", "tea")?; // no other tab's article is lost
+///     ctx.session.flash("notice", "In your cart.")?;
+///     let name: Option<String> = ctx.session.user()?;
+///     Ok(format!("{articles} articles for {}", name.unwrap_or_default()))
+/// }
+/// ```
+///
+/// A clone is another handle of the same session; both see each other's changes, also in child
+/// coroutines. Every verb returns an error instead of panicking:
+///
+/// - `NoRequest` outside a request,
+/// - `SessionClosed` after the final commit began,
+/// - `StoreUnavailable` when the session cannot be loaded,
+/// - `SessionInUse` in the closure of an [`update`](Self::update),
+/// - `SessionValue` when a value has another type than the one asked for.
+#[derive(Clone)]
+pub struct Session {
+    pub(super) inner: Option<Arc<Inner>>,
+}
+
+pub(super) struct Inner {
+    pub(super) manager: Arc<Manager>,
+    presented: Presented,
+    addr: Option<IpAddr>,
+    is_closed: AtomicBool,
+    /// Made on first access: most requests never touch their session, and a lock is large.
+    state: OnceLock<Box<Mutex<State>>>,
+}
+
+impl Session {
+    /// A session of no request: every verb fails with `NoRequest`.
+    pub(crate) const fn detached() -> Self {
+        Self { inner: None }
+    }
+
+    pub(super) fn new(manager: Arc<Manager>, presented: Presented, addr: Option<IpAddr>) -> Self {
+        let is_closed = AtomicBool::new(false);
+        let state = OnceLock::new();
+        Self { inner: Some(Arc::new(Inner { manager, presented, addr, is_closed, state })) }
+    }
+
+    /// Runs a verb on the loaded session. Other verbs of this session wait meanwhile.
+    pub(super) fn with<T>(&self, verb: impl FnOnce(&mut Open, &Manager) -> Result<T>) -> Result<T> {
+        self.with_state(|state, manager| verb(manager.loaded(state)?, manager))
+    }
+
+    pub(super) fn with_state<T>(
+        &self,
+        verb: impl FnOnce(&mut State, &Manager) -> Result<T>,
+    ) -> Result<T> {
+        let Some(inner) = &self.inner else {
+            return Err(Error::new(ErrorKind::NoRequest, "there is no session outside a request"));
+        };
+        let state = inner.state.get_or_init(|| inner.fresh());
+        let mut state = match state.try_lock() {
+            Some(state) => state,
+            // The lock is held for the very closure that calls: it would wait for itself.
+            None if in_use::is_running() => {
+                let what = "the closure of an update uses the session";
+                return Err(Error::new(ErrorKind::SessionInUse, what));
+            }
+            // Whoever holds it may be waiting for a thread of the pool.
+            None if is_on_pool() => {
+                let what = "the session is used by its request while a job on the pool wants it";
+                return Err(Error::new(ErrorKind::SessionInUse, what));
+            }
+            None => state.lock(),
+        };
+        if inner.is_closed.load(Ordering::SeqCst) {
+            let what = "the session is closed: the response of its request was being sent";
+            return Err(Error::new(ErrorKind::SessionClosed, what));
+        }
+        verb(&mut state, &inner.manager)
+    }
+
+    /// Tells later verbs that the response head has gone, though none was used before.
+    pub(super) fn mark_head_sent(&self) -> Result<Committed> {
+        self.with_state(|state, _| {
+            state.head_sent = true;
+            Ok(Committed { cookie: CookieChange::None, touched: false })
+        })
+    }
+
+    /// Whether any verb has been used.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.state.get().is_some())
+    }
+
+    /// Closes the session, then runs `last` on it if it was ever used. Verbs that began before are
+    /// waited for, later ones fail.
+    pub(super) fn close<T>(&self, last: impl FnOnce(&mut State) -> T) -> Option<T> {
+        let inner = self.inner.as_ref()?;
+        inner.is_closed.store(true, Ordering::SeqCst);
+        inner.state.get().map(|state| last(&mut state.lock()))
+    }
+}
+
+impl Inner {
+    fn fresh(&self) -> Box<Mutex<State>> {
+        Box::new(Mutex::new(State {
+            presented: self.presented,
+            addr: self.addr,
+            open: None,
+            head_sent: false,
+        }))
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.inner.is_some() { "Session" } else { "Session(no request)" })
+    }
+}
