@@ -1,0 +1,124 @@
+//! From a key to its record: the loops that look again when a file changes under its name, and the
+//! order of quota, creation and write.
+
+use std::io;
+use std::time::SystemTime;
+
+use super::FileStore;
+use super::contents::{Contents, Read};
+use super::directory::shard_of;
+use super::disk::{self, Access, Opened, failed};
+use super::record::{self, Held, Hold};
+use super::slot::{self, Header};
+use crate::session::{StoreError, StoreKey, Stored};
+
+/// How often a file may change under its name while one call looks for it.
+pub(super) const MAX_LOOKS: usize = 64;
+
+/// Reads without the lock before a reader takes it.
+const UNLOCKED_READS: usize = 3;
+
+/// Records one creation may evict to get below the quotas.
+const MAX_EVICTIONS: usize = 4;
+
+impl FileStore {
+    /// The file of `key` under its lock, or `None` if there is no record.
+    pub(super) fn hold(
+        &self,
+        key: &StoreKey,
+        access: Access,
+    ) -> Result<Option<Box<Held>>, StoreError> {
+        for _ in 0..MAX_LOOKS {
+            let hold = Held::open(&self.directory, key, access, self.patience)
+                .map_err(failed("cannot open a session file"))?;
+            match hold {
+                Hold::Held(held) => return Ok(Some(held)),
+                Hold::Absent => {
+                    self.directory.check_mounted().map_err(failed("cannot find the sessions"))?;
+                    return Ok(None);
+                }
+                Hold::Busy => return Err(StoreError::unavailable("a session file stayed locked")),
+                Hold::Again => {}
+            }
+        }
+        Err(StoreError::unavailable("a session file changed too often"))
+    }
+
+    /// The record of `key`, expired or not.
+    pub(super) fn read(&self, key: &StoreKey) -> Result<Option<Contents>, StoreError> {
+        let mut seen = None;
+        for _ in 0..UNLOCKED_READS {
+            let read = self.read_unlocked(key).map_err(failed("cannot read a session file"))?;
+            let Some(read) = read else {
+                self.directory.check_mounted().map_err(failed("cannot find the sessions"))?;
+                return Ok(None);
+            };
+            match read {
+                // Seen twice in a row, an invalid slot is no write under way but an old crash.
+                Read::Record(contents)
+                    if contents.is_settled() || seen == Some(contents.header.sequence) =>
+                {
+                    return Ok(Some(contents));
+                }
+                Read::Record(contents) => seen = Some(contents.header.sequence),
+                Read::Foreign => break,
+                Read::Unfinished | Read::Damaged(_) => seen = None,
+            }
+        }
+        Ok(self.hold(key, Access::Read)?.map(|held| held.contents))
+    }
+
+    pub(super) fn read_unlocked(&self, key: &StoreKey) -> io::Result<Option<Read>> {
+        match disk::open(&self.directory.record(key), Access::Read)? {
+            Opened::Absent => Ok(None),
+            Opened::Foreign => Ok(Some(Read::Foreign)),
+            Opened::File(file) => Contents::read(&file, &file.metadata()?, key).map(Some),
+        }
+    }
+
+    /// Creates a record where there is no file; false if there is one by now.
+    pub(super) fn create(
+        &self,
+        key: &StoreKey,
+        new: &Stored,
+        now: SystemTime,
+    ) -> Result<bool, StoreError> {
+        let slot_bytes = slot::slot_bytes_for(new.bytes.len());
+        let file = slot::encode_file(key, &Header::of(new, 1), &new.bytes, slot_bytes);
+        let (shard, file_bytes) = (shard_of(key), file.len() as u64);
+        self.make_room(shard, file_bytes, now)?;
+        let created = record::create(&self.directory, &self.durability, key, &file, self.patience);
+        if !matches!(created, Ok(true)) {
+            self.usage.released(shard, file_bytes);
+        }
+        created.map_err(failed("cannot create a session file"))
+    }
+
+    fn make_room(&self, shard: u8, file_bytes: u64, now: SystemTime) -> Result<(), StoreError> {
+        for _ in 0..=MAX_EVICTIONS {
+            if self.usage.reserve(shard, file_bytes) {
+                return Ok(());
+            }
+            let evicted = self.usage.evict(&self.directory, now);
+            if !evicted.map_err(failed("cannot look for sessions to evict"))? {
+                break;
+            }
+        }
+        Err(StoreError::Full)
+    }
+
+    pub(super) fn write(
+        &self,
+        held: &Held,
+        header: &Header,
+        payload: &[u8],
+    ) -> Result<(), StoreError> {
+        let grown = held
+            .write(&self.directory, &self.durability, header, payload)
+            .map_err(failed("cannot write a session file"))?;
+        if grown > 0 {
+            self.usage.grown(held.shard(), grown);
+        }
+        Ok(())
+    }
+}

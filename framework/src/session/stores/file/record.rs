@@ -1,0 +1,191 @@
+//! One session file under its lock: the only place that writes, grows, removes or sets one aside.
+//!
+//! The lock is the file's own (`flock`), so it dies with its holder and needs no second file. A
+//! lock says nothing about a name: whoever got it checks that the file still has its name, since
+//! the holder before may have removed the file or grown it into another one.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::contents::{Contents, Read};
+use super::directory::{Directory, shard_of};
+use super::disk::{self, Access, Opened};
+use super::quarantine;
+use super::slot::{self, Header};
+use super::sync::Durability;
+use crate::session::StoreKey;
+
+/// What became of the wish to hold a file.
+pub(super) enum Hold {
+    Absent,
+    /// Somebody else had the lock for the whole time we were ready to wait.
+    Busy,
+    /// The file has changed under its name, or what was there has been cleared away: look again.
+    Again,
+    Held(Box<Held>),
+}
+
+/// A session file whose lock is ours, with what it holds. Dropping it gives the lock back.
+pub(super) struct Held {
+    file: File,
+    path: PathBuf,
+    key: StoreKey,
+    pub(super) contents: Contents,
+}
+
+impl Held {
+    /// Locks and reads the file of `key`. What cannot be read is cleared away: a cut creation
+    /// silently, anything else into quarantine with one warning.
+    pub(super) fn open(
+        directory: &Directory,
+        key: &StoreKey,
+        access: Access,
+        patience: Duration,
+    ) -> io::Result<Hold> {
+        let path = directory.record(key);
+        let file = match disk::open(&path, access)? {
+            Opened::Absent => return Ok(Hold::Absent),
+            Opened::Foreign => {
+                quarantine::foreign(directory, key, patience)?;
+                return Ok(Hold::Again);
+            }
+            Opened::File(file) => file,
+        };
+        if !disk::lock(&file, patience)? {
+            return Ok(Hold::Busy);
+        }
+        let found = file.metadata()?;
+        // Removed or grown by the holder before us. A file with a second link (a backup, say) may
+        // have lost its name and still count one.
+        if found.nlink() == 0 || (found.nlink() > 1 && !is_named(&file, &path)?) {
+            return Ok(Hold::Again);
+        }
+        match Contents::read(&file, &found, key)? {
+            Read::Record(contents) => {
+                let held = Self { file, path, key: *key, contents };
+                return Ok(Hold::Held(Box::new(held)));
+            }
+            // A file in quarantine has a link as well; only who still has the name may act on it.
+            Read::Unfinished | Read::Damaged(_) if !is_named(&file, &path)? => {}
+            Read::Unfinished => {
+                disk::unlink(&path)?;
+            }
+            Read::Damaged(why) => quarantine::damaged(directory, key, why)?,
+            Read::Foreign => quarantine::foreign(directory, key, patience)?,
+        }
+        Ok(Hold::Again)
+    }
+
+    /// Writes a new state; whatever fails, the state before stays readable.
+    ///
+    /// Gives the bytes by which the file has grown.
+    pub(super) fn write(
+        &self,
+        directory: &Directory,
+        durability: &Durability,
+        header: &Header,
+        payload: &[u8],
+    ) -> io::Result<u64> {
+        let slot_bytes = self.contents.slot_bytes;
+        if slot::slot_bytes_for(payload.len()) > slot_bytes {
+            return self.grow(directory, durability, header, payload);
+        }
+        durability.before_overwrite(&self.key, &self.file, slot_bytes)?;
+        let bytes = slot::encode(&self.key, header, payload, slot_bytes);
+        self.file.write_all_at(&bytes, self.contents.spare_offset())?;
+        durability.after_write(&self.key, &self.file)?;
+        Ok(0)
+    }
+
+    /// The sub-directory the file is in.
+    pub(super) fn shard(&self) -> u8 {
+        shard_of(&self.key)
+    }
+
+    /// Removes the file.
+    pub(super) fn unlink(self) -> io::Result<bool> {
+        disk::unlink(&self.path)
+    }
+
+    /// A new file with larger slots takes the name. It is made durable before it does, in every
+    /// mode: without that a power loss takes the old file (its name is gone) and the new one (its
+    /// bytes have not arrived).
+    fn grow(
+        &self,
+        directory: &Directory,
+        durability: &Durability,
+        header: &Header,
+        payload: &[u8],
+    ) -> io::Result<u64> {
+        let shard = shard_of(&self.key);
+        let slot_bytes = slot::grown_slot_bytes(self.contents.slot_bytes, payload.len());
+        let bytes = slot::encode_file(&self.key, header, payload, slot_bytes);
+        let temporary = directory.temporary(shard)?;
+        let file = disk::create_new(&temporary)?;
+        let result = file
+            .write_all_at(&bytes, 0)
+            .and_then(|()| file.sync_data())
+            .and_then(|()| disk::rename(&temporary, &self.path));
+        if let Err(error) = result {
+            // If this fails too, the sweep finds the file.
+            let _ = disk::unlink(&temporary);
+            return Err(error);
+        }
+        durability.after_new_name(directory, shard)?;
+        Ok((bytes.len() as u64).saturating_sub(self.contents.file_bytes()))
+    }
+}
+
+/// Creates the file of `key` with its first record; false if there is a file already.
+///
+/// The file is created under its own name and filled under its lock. Killed in between, it is
+/// empty or cut short, which readers, having waited for the lock, take for no record at all.
+pub(super) fn create(
+    directory: &Directory,
+    durability: &Durability,
+    key: &StoreKey,
+    first_file: &[u8],
+    patience: Duration,
+) -> io::Result<bool> {
+    let path = directory.record(key);
+    let shard = shard_of(key);
+    let created = match disk::create_new(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            directory.create_shard(shard)?;
+            durability.after_new_shard(directory)?;
+            disk::create_new(&path)
+        }
+        result => result,
+    };
+    let file = match created {
+        Ok(file) => file,
+        // A symbolic link or a directory is "there" as well; opening it will tell.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // Somebody may have opened the empty file first, taken it for a cut creation and removed it.
+    if !disk::lock(&file, patience)? || !is_named(&file, &path)? {
+        return Ok(false);
+    }
+    if let Err(error) = file.write_all_at(first_file, 0) {
+        // A full disk: no half-written file stays. If it cannot be removed it reads as absent.
+        let _ = disk::unlink(&path);
+        return Err(error);
+    }
+    durability.after_write(key, &file)?;
+    durability.after_new_name(directory, shard)?;
+    Ok(true)
+}
+
+/// Whether an open file is still what its name leads to.
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok(named.ino() == ours.ino() && named.dev() == ours.dev()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
