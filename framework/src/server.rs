@@ -1,0 +1,214 @@
+//! A running server: listener, connections, signals, and the end in good order.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::app::{App, Built, Service};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::housekeeping::Housekeeping;
+use crate::http::Limits;
+use crate::logger;
+use crate::net::{BufferPool, Engine, REFUSED_FULL, Timeouts, serve_connection};
+use crate::runtime::{self, Acceptor, Hub, HubSettings, Listener, start_sweeper, ticks};
+
+/// Descriptors kept back for files, the log and the runtime itself; at most a quarter of all.
+const RESERVED_DESCRIPTORS: usize = 128;
+
+/// A server that runs in the background, made by [`App::start`]. Dropping it stops it.
+///
+/// ```
+/// use maypole::prelude::*;
+///
+/// let mut app = App::with_config(Config::parse("[server]\nlisten = 127.0.0.1:0\n", "test")?);
+/// app.get("/", |_ctx| "hello");
+/// let server = app.start()?;
+/// assert_ne!(server.local_addr().port(), 0);
+/// server.stop();
+/// # Ok::<(), maypole::Error>(())
+/// ```
+pub struct Server {
+    hub: Arc<Hub>,
+    acceptor: Option<Acceptor>,
+    addr: SocketAddr,
+    grace: Duration,
+    sessions_in: String,
+    housekeeping: Housekeeping,
+    service: Arc<Service>,
+}
+
+impl Server {
+    pub(crate) fn start(app: App) -> Result<Self> {
+        logger::install(&app.config().log);
+        runtime::start(runtime_settings(app.config()));
+        let addr = app.config().server.listen;
+        // The port first: the commonest mistake, and nothing else is touched by it.
+        let listener = Listener::bind(addr, app.config().server.backlog).map_err(|error| {
+            Error::new(ErrorKind::Start, format!("cannot listen on {addr}")).caused_by(error)
+        })?;
+        let addr = listener.local_addr()?;
+        let Built { service, config, sessions_in, upkeep } = app.build()?;
+        let housekeeping = Housekeeping::start(&service, upkeep, config.session.sweep_every)?;
+        let engine = Engine {
+            service: Arc::clone(&service),
+            limits: limits(&config),
+            timeouts: timeouts(&config),
+            max_requests: config.server.max_requests_per_connection,
+            buffers: BufferPool::new(),
+        };
+        let hub = Hub::start(hub_settings(&config), move |socket, carry| {
+            serve_connection(&engine, socket, carry)
+        })?;
+        start_sweeper(Arc::clone(&hub))?;
+        let acceptor = Some(listener.accept_into(Arc::clone(&hub))?);
+        let grace = config.server.shutdown_grace;
+        Ok(Self { hub, acceptor, addr, grace, sessions_in, housekeeping, service })
+    }
+
+    /// The address it listens on, with the port the system chose if the setting was 0.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Open connections, idle ones included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.hub.connections()
+    }
+
+    /// Connections that idle without a coroutine or a buffer.
+    #[must_use]
+    pub fn parked_connections(&self) -> usize {
+        self.hub.parked()
+    }
+
+    /// How often what happened to sessions since the start, by the words of the log: `created`,
+    /// `destroyed`, `unknown id` and so on.
+    #[must_use]
+    pub fn session_events(&self) -> Vec<(&'static str, u64)> {
+        self.service.session_events()
+    }
+
+    /// Ends in good order: closes the port and idle connections, lets requests in flight finish
+    /// within `[server] shutdown_grace`, then cuts what is left.
+    pub fn stop(mut self) {
+        self.shut_down();
+    }
+
+    pub(crate) fn run_until_signal(self) -> Result<()> {
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        logger::announce(&format!(
+            "maypole listens on http://{}, sessions lie in {}",
+            self.addr, self.sessions_in
+        ));
+        signals.forever().next();
+        logger::announce("maypole stops: no new connections, requests in flight finish");
+        std::thread::Builder::new().name("maypole-signals".to_owned()).spawn(move || {
+            if signals.forever().next().is_some() {
+                logger::announce("maypole ends at once");
+                end_at_once();
+            }
+        })?;
+        self.stop();
+        Ok(())
+    }
+
+    fn shut_down(&mut self) {
+        let Some(acceptor) = self.acceptor.take() else { return };
+        self.hub.drain();
+        acceptor.stop();
+        let deadline = Instant::now() + self.grace;
+        self.wait_for_connections(deadline);
+        if self.hub.connections() > 0 {
+            log::warn!("{} connections are cut after shutdown_grace", self.hub.connections());
+            self.hub.abort();
+            self.wait_for_connections(Instant::now() + Duration::from_millis(500));
+        }
+        self.hub.close();
+        self.housekeeping.stop();
+        logger::flush();
+    }
+
+    fn wait_for_connections(&self, deadline: Instant) {
+        while self.hub.connections() > 0 && Instant::now() < deadline {
+            runtime::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+/// A second signal: whoever sent it does not want to wait.
+#[expect(clippy::exit, reason = "asked for by a second signal")]
+fn end_at_once() {
+    logger::flush();
+    std::process::exit(130);
+}
+
+pub(crate) fn runtime_settings(config: &Config) -> runtime::RuntimeSettings {
+    runtime::RuntimeSettings {
+        workers: config.runtime.workers.unwrap_or(0),
+        stack_kib: config.runtime.stack / 1024,
+        coroutine_pool: config.runtime.coroutine_pool,
+        blocking_threads: config.runtime.blocking_threads,
+        blocking_queue: config.runtime.blocking_queue,
+    }
+}
+
+pub(crate) fn limits(config: &Config) -> Limits {
+    Limits {
+        max_head_bytes: config.limits.head,
+        max_headers: config.limits.headers,
+        max_uri_bytes: config.limits.uri,
+        max_body_bytes: config.limits.body,
+        max_chunk_line_bytes: config.limits.chunk_line,
+        max_trailer_bytes: config.limits.trailers,
+        max_unread_body_bytes: config.limits.unread_body,
+        ..Limits::default()
+    }
+}
+
+fn timeouts(config: &Config) -> Timeouts {
+    Timeouts {
+        keep_alive: config.server.keep_alive,
+        header: config.server.header_timeout,
+        body: config.server.body_timeout,
+        body_min_rate: config.server.body_min_rate,
+        write: config.server.write_timeout,
+    }
+}
+
+fn hub_settings(config: &Config) -> HubSettings {
+    let wanted = config.server.max_connections;
+    let descriptors = runtime::raise_descriptor_limit();
+    let reserved = RESERVED_DESCRIPTORS.min(descriptors / 4);
+    let max_connections = wanted.min(descriptors.saturating_sub(reserved).max(1));
+    if max_connections < wanted {
+        log::info!(
+            "max_connections is {max_connections}, not {wanted}: the system allows this process \
+             {descriptors} descriptors"
+        );
+    }
+    HubSettings {
+        max_connections,
+        linger_ms: ticks::millis(config.server.linger),
+        first_byte_ms: ticks::millis(config.server.header_timeout),
+        refusal: REFUSED_FULL,
+    }
+}
