@@ -1,0 +1,89 @@
+//! Files as answers.
+
+use crate::support::{TempDir, TestServer, check, serve};
+
+fn files() -> (TestServer, TempDir) {
+    let directory = TempDir::new();
+    let root = directory.path().to_path_buf();
+    let server = serve("", move |app| {
+        app.get("/file/{name}", move |ctx| ctx.file(root.join(ctx.param::<String>("name")?)));
+    });
+    for (name, bytes) in [("a.txt", &b"hello"[..]), ("empty.html", b""), ("data.bin", b"\0\xff")] {
+        std::fs::write(directory.path().join(name), bytes).expect("a file");
+    }
+    let sparse = std::fs::File::create(directory.path().join("large.bin")).expect("a file");
+    sparse.set_len(64 * 1024 * 1024).expect("a sparse file");
+    std::fs::create_dir(directory.path().join("directory")).expect("a directory");
+    (server, directory)
+}
+
+fn get(name: &str) -> String {
+    format!("GET /file/{name} HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+#[test]
+fn a_file_is_sent_with_its_type_and_length() {
+    let (server, _directory) = files();
+    for (name, content_type, body) in [
+        ("a.txt", "text/plain; charset=utf-8", &b"hello"[..]),
+        ("empty.html", "text/html; charset=utf-8", b""),
+        ("data.bin", "application/octet-stream", b"\0\xff"),
+    ] {
+        let mut wire = server.connect();
+        let answer = wire.get(&format!("/file/{name}"));
+        assert_eq!((answer.status, answer.body.as_slice()), (200, body), "{name}");
+        assert_eq!(answer.header("content-type"), Some(content_type));
+        assert_eq!(answer.header("content-length"), Some(body.len().to_string().as_str()));
+        assert!(answer.header("last-modified").is_some());
+        assert_eq!(wire.get("/probe").text(), "probe");
+    }
+    check(&server, get("a.txt").replace("GET", "HEAD"), "200\nopen");
+    check(&server, get("a.txt").replace("1.1", "1.0"), "200 hello\nclosed");
+    check(&server, get("a.txt").repeat(3), "200 hello\n200 hello\n200 hello\nopen");
+}
+
+#[test]
+fn what_is_no_file_is_404() {
+    let (server, _directory) = files();
+    for name in ["nothing", "directory", "a.txt%2Fb", "%2Fnothing"] {
+        check(&server, get(name), "404 404 Not Found\nopen");
+    }
+}
+
+#[test]
+fn a_file_the_client_has_is_304() {
+    let (server, _directory) = files();
+    let modified = {
+        let answer = server.connect().get("/file/a.txt");
+        answer.header("last-modified").expect("a date").to_owned()
+    };
+    let since = |date: &str| {
+        get("a.txt").replace("\r\n\r\n", &format!("\r\nIf-Modified-Since: {date}\r\n\r\n"))
+    };
+    check(&server, since(&modified), "304\nopen");
+    check(&server, since("Sun, 06 Nov 1994 08:49:37 GMT"), "200 hello\nopen");
+    check(&server, since("yesterday"), "200 hello\nopen");
+}
+
+#[test]
+fn a_large_file_arrives_whole() {
+    let (server, _directory) = files();
+    let mut wire = server.connect();
+    let answer = wire.get("/file/large.bin");
+    assert_eq!((answer.body.len(), answer.is_whole), (64 * 1024 * 1024, true));
+    assert_eq!(wire.get("/probe").text(), "probe");
+}
+
+#[test]
+fn a_file_that_shrinks_meanwhile_is_seen_to_be_cut() {
+    let (server, directory) = files();
+    let mut wire = server.connect();
+    wire.send(get("large.bin"));
+    assert_eq!(wire.take(1000).len(), 1000);
+    // More than the sockets between us hold is still in the file.
+    let file = std::fs::OpenOptions::new().write(true).open(directory.path().join("large.bin"));
+    file.expect("the file").set_len(1000).expect("it shrinks");
+    assert!(wire.rest().len() < 64 * 1024 * 1024 - 1000);
+    server.expect_no_connections();
+    assert_eq!(server.connect().get("/probe").text(), "probe");
+}
