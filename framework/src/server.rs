@@ -101,8 +101,7 @@ impl Server {
         self.shut_down();
     }
 
-    pub(crate) fn run_until_signal(self) -> Result<()> {
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    pub(crate) fn run_until(self, mut signals: Signals) -> Result<()> {
         logger::announce(&format!(
             "maypole listens on http://{}, sessions lie in {}",
             self.addr, self.sessions_in
@@ -152,6 +151,11 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("addr", &self.addr).finish_non_exhaustive()
     }
+}
+
+/// The signals that ask for an end, from now on kept until they are read.
+pub(crate) fn stop_signals() -> Result<Signals> {
+    Ok(Signals::new([SIGTERM, SIGINT])?)
 }
 
 /// A second signal: whoever sent it does not want to wait.

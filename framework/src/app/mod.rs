@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::into_response::IntoResponse;
 use crate::middleware::{Endpoint, Next};
 use crate::response::Response;
-use crate::server::Server;
+use crate::server::{Server, stop_signals};
 use crate::session::SessionStore;
 use crate::testing::TestClient;
 
@@ -246,7 +246,9 @@ impl App {
     /// [`ErrorKind::Route`] for a conflict of routes, [`ErrorKind::Start`] when the port is in use
     /// or the session store cannot be opened, [`ErrorKind::Config`] for an unknown backend.
     pub fn run(self) -> Result<()> {
-        self.start()?.run_until_signal()
+        // Before anything else: a signal during the start is kept, not fatal half-way through.
+        let signals = stop_signals()?;
+        self.start()?.run_until(signals)
     }
 
     /// Starts serving in the background and returns; dropping the server stops it.
