@@ -182,7 +182,7 @@ impl Scope {
 ///
 /// # Errors
 /// The error of `body`, else [`ErrorKind::Internal`] for the first child that panicked. All
-/// children have ended in either case.
+/// children have ended in either case, but not when `body` panics: then they run on by themselves.
 ///
 /// # Examples
 /// ```
