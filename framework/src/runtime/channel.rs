@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::semaphore::Semaphore;
 use super::sync::ShortLock;
 
 /// A channel of at most `capacity` waiting values (at least one), from many senders to many
@@ -22,8 +23,8 @@ use super::sync::ShortLock;
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Channel {
         queue: ShortLock::new(VecDeque::new()),
-        filled: may::sync::Semphore::new(0),
-        free: may::sync::Semphore::new(capacity.max(1)),
+        filled: Semaphore::new(0),
+        free: Semaphore::new(capacity.max(1)),
         senders: AtomicUsize::new(1),
         receivers: AtomicUsize::new(1),
     });
@@ -35,8 +36,8 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// whoever finds that posts it again for the next.
 struct Channel<T> {
     queue: ShortLock<VecDeque<T>>,
-    filled: may::sync::Semphore,
-    free: may::sync::Semphore,
+    filled: Semaphore,
+    free: Semaphore,
     senders: AtomicUsize,
     receivers: AtomicUsize,
 }
@@ -52,7 +53,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// Gives the value back when every receiver is gone.
     pub fn send(&self, value: T) -> Result<(), T> {
-        self.shared.free.wait();
+        self.shared.free.take();
         self.push(value)
     }
 
@@ -61,16 +62,16 @@ impl<T> Sender<T> {
     /// # Errors
     /// Gives the value back when the channel is full or every receiver is gone.
     pub fn try_send(&self, value: T) -> Result<(), T> {
-        if self.shared.free.try_wait() { self.push(value) } else { Err(value) }
+        if self.shared.free.try_take() { self.push(value) } else { Err(value) }
     }
 
     fn push(&self, value: T) -> Result<(), T> {
         if self.shared.receivers.load(Ordering::Acquire) == 0 {
-            self.shared.free.post();
+            self.shared.free.give_back();
             return Err(value);
         }
         self.shared.queue.with(|queue| queue.push_back(value));
-        self.shared.filled.post();
+        self.shared.filled.give_back();
         Ok(())
     }
 }
@@ -85,7 +86,7 @@ impl<T> Clone for Sender<T> {
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shared.filled.post();
+            self.shared.filled.give_back();
         }
     }
 }
@@ -105,20 +106,20 @@ impl<T> Receiver<T> {
     /// The next value, waiting for one; `None` when every sender is gone and the channel empty.
     #[must_use]
     pub fn recv(&self) -> Option<T> {
-        self.shared.filled.wait();
+        self.shared.filled.take();
         self.pop()
     }
 
     /// The next value, if one is waiting.
     #[must_use]
     pub fn try_recv(&self) -> Option<T> {
-        if self.shared.filled.try_wait() { self.pop() } else { None }
+        if self.shared.filled.try_take() { self.pop() } else { None }
     }
 
     fn pop(&self) -> Option<T> {
         let value = self.shared.queue.with(VecDeque::pop_front);
         let account = if value.is_some() { &self.shared.free } else { &self.shared.filled };
-        account.post();
+        account.give_back();
         value
     }
 }
@@ -133,7 +134,7 @@ impl<T> Clone for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         if self.shared.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shared.free.post();
+            self.shared.free.give_back();
         }
     }
 }

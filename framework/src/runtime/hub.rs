@@ -260,6 +260,7 @@ impl Hub {
     }
 
     fn run(&self, socket: Arc<Socket>, carry: Carry) {
+        socket.begin();
         match (self.serve)(&socket, carry) {
             Ending::Close => {}
             Ending::Park { carry, deadline_ms, farewell } => {
@@ -292,11 +293,15 @@ impl Hub {
     /// Wakes running connections that are overdue or idle. Called by the sweeper at each tick.
     pub(super) fn sweep_active(&self, now_ms: u64) {
         let everybody = self.is_aborting();
-        let linger_ms = if self.is_draining() { 0 } else { self.settings.linger_ms };
+        let draining = self.is_draining();
+        let linger_ms = if draining { 0 } else { self.settings.linger_ms };
         for station in &self.stations {
             let due: Vec<_> = station.active.with(|slots| {
                 let due = |watch: &&Arc<Watch>| {
-                    everybody || watch.is_overdue(now_ms) || watch.is_idle_for(now_ms, linger_ms)
+                    everybody
+                        || (draining && watch.ends_with_drain())
+                        || watch.is_overdue(now_ms)
+                        || watch.is_idle_for(now_ms, linger_ms)
                 };
                 slots.values().filter(due).cloned().collect()
             });

@@ -6,51 +6,21 @@
 //! back hands it over.
 
 use std::cell::UnsafeCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use may::sync::Blocker;
-
+use super::blocker::deadline;
 use super::sync::ShortLock;
-use super::time::leave_timer_thread;
+use super::waiter::{Waiter, Waiters, leave};
 
-/// Somebody who waits for a lock or a condition.
-struct Waiter {
-    blocker: Arc<Blocker>,
-    is_called: AtomicBool,
-}
-
-impl Waiter {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { blocker: Blocker::current(), is_called: AtomicBool::new(false) })
-    }
-
-    fn call(&self) {
-        self.is_called.store(true, Ordering::Release);
-        self.blocker.unpark();
-    }
-
-    fn is_called(&self) -> bool {
-        self.is_called.load(Ordering::Acquire)
-    }
-
-    fn wait(&self) {
-        while !self.is_called() {
-            self.blocker.park(None).ok();
-        }
-    }
-}
-
-#[derive(Default)]
-struct State {
-    is_held: bool,
-    waiters: VecDeque<Arc<Waiter>>,
-}
+const FREE: u8 = 0;
+const HELD: u8 = 1;
+/// Held, and somebody may wait. It is left with the lock on the waiters only.
+const WANTED: u8 = 2;
 
 /// A mutual-exclusion lock that may be held across a yield. Not re-entrant: taking it twice on one
 /// coroutine waits for ever.
@@ -63,7 +33,8 @@ struct State {
 /// assert_eq!(*total.lock(), 2);
 /// ```
 pub struct Mutex<T: ?Sized> {
-    state: ShortLock<State>,
+    state: AtomicU8,
+    waiters: ShortLock<Waiters>,
     value: UnsafeCell<T>,
 }
 
@@ -77,8 +48,8 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 impl<T> Mutex<T> {
     /// An unlocked lock around `value`.
     pub const fn new(value: T) -> Self {
-        let state = State { is_held: false, waiters: VecDeque::new() };
-        Self { state: ShortLock::new(state), value: UnsafeCell::new(value) }
+        let waiters = ShortLock::new(Waiters::new());
+        Self { state: AtomicU8::new(FREE), waiters, value: UnsafeCell::new(value) }
     }
 
     /// The value, when nobody can hold the lock any more.
@@ -94,11 +65,13 @@ impl<T: ?Sized> Mutex<T> {
             return guard;
         }
         let waiter = Waiter::new();
-        let is_mine = self.state.with(|state| {
-            if state.is_held {
-                state.waiters.push_back(Arc::clone(&waiter));
+        let is_mine = self.waiters.with(|waiters| {
+            // From here on the holder cannot give the lock back without looking at the waiters.
+            let is_free = self.state.swap(WANTED, Ordering::Acquire) == FREE;
+            if !is_free {
+                waiters.push_back(Arc::clone(&waiter));
             }
-            !std::mem::replace(&mut state.is_held, true)
+            is_free
         });
         if !is_mine {
             waiter.wait();
@@ -108,16 +81,23 @@ impl<T: ?Sized> Mutex<T> {
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        let was_held = self.state.with(|state| std::mem::replace(&mut state.is_held, true));
+        let (success, failure) = (Ordering::Acquire, Ordering::Relaxed);
+        let taken = self.state.compare_exchange(FREE, HELD, success, failure);
         // Not `then_some`: that would make a guard, and drop it, in any case.
-        (!was_held).then(|| MutexGuard::new(self))
+        taken.is_ok().then(|| MutexGuard::new(self))
     }
 
     /// Hands the lock to the next waiter, or leaves it free. Never waits: it is a destructor's.
     fn give_back(&self) {
-        let next = self.state.with(|state| {
-            let next = state.waiters.pop_front();
-            state.is_held = next.is_some();
+        let (success, failure) = (Ordering::Release, Ordering::Relaxed);
+        if self.state.compare_exchange(HELD, FREE, success, failure).is_ok() {
+            return;
+        }
+        let next = self.waiters.with(|waiters| {
+            let next = waiters.pop_front();
+            if next.is_none() {
+                self.state.store(FREE, Ordering::Release);
+            }
             next
         });
         if let Some(next) = next {
@@ -192,14 +172,14 @@ impl<T: ?Sized> fmt::Debug for MutexGuard<'_, T> {
 /// Waits for a change of what a [`Mutex`] guards.
 #[derive(Default)]
 pub struct Condvar {
-    waiters: ShortLock<VecDeque<Arc<Waiter>>>,
+    waiters: ShortLock<Waiters>,
 }
 
 impl Condvar {
     /// A condition nobody waits for yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { waiters: ShortLock::new(VecDeque::new()) }
+        Self { waiters: ShortLock::new(Waiters::new()) }
     }
 
     /// Gives the lock up, waits to be notified, takes the lock again. Check the condition in a
@@ -224,17 +204,9 @@ impl Condvar {
         let lock = guard.lock;
         let waiter = self.enter();
         drop(guard);
-        // may takes less than a millisecond for "for ever".
-        let parked = waiter.blocker.park(Some(limit.max(Duration::from_millis(1))));
-        if parked.is_err() {
-            leave_timer_thread();
-        }
         // Whoever is not in the list any more was called, even if the time ran out meanwhile.
-        let ran_out = self.waiters.with(|waiters| {
-            let before = waiters.len();
-            waiters.retain(|other| !Arc::ptr_eq(other, &waiter));
-            waiters.len() < before
-        });
+        let ran_out = !waiter.wait_until(deadline(limit.max(Duration::from_millis(1))))
+            && self.waiters.with(|waiters| leave(waiters, &waiter));
         (lock.lock(), ran_out)
     }
 
@@ -246,7 +218,7 @@ impl Condvar {
 
     /// Wakes the one that has waited longest.
     pub fn notify_one(&self) {
-        if let Some(waiter) = self.waiters.with(VecDeque::pop_front) {
+        if let Some(waiter) = self.waiters.with(Waiters::pop_front) {
             waiter.call();
         }
     }

@@ -7,13 +7,12 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, OnceLock};
 
-use super::local::{current_context, enter_pool, is_coroutine, with_context};
+use super::blocker::Blocker;
+use super::local::{Context, current_context, enter_pool, is_coroutine, with_context};
 use super::returns;
 use super::settings::in_force;
 use super::sync::ShortLock;
 use crate::error::{Error, ErrorKind, Result};
-
-type Job = Box<dyn FnOnce() + Send>;
 
 #[expect(clippy::disallowed_types, reason = "only the pool's own threads wait here")]
 struct Pool {
@@ -25,7 +24,7 @@ struct Pool {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Job>,
+    queue: VecDeque<Queued>,
     threads: usize,
     idle: usize,
     /// A thread was woken or started and has not looked at the queue yet. While there is one,
@@ -60,24 +59,24 @@ where
     if !is_coroutine() {
         return Ok(job());
     }
-    let answer = Arc::new(Answer {
-        value: ShortLock::new(None),
-        caller: may::sync::Blocker::current(),
+    let task = Arc::new(Task {
+        step: ShortLock::new(Step::Waits(job)),
+        context: current_context(),
+        caller: Blocker::current(),
         home: returns::home(),
     });
-    let promise = Promise(Arc::clone(&answer));
-    let context = current_context();
-    pool().submit(Box::new(move || {
-        let outcome = catch_unwind(AssertUnwindSafe(|| with_context(context, job)));
-        promise.0.value.with(|value| *value = Some(Outcome::Ran(outcome)));
-    }))?;
+    pool().submit(Queued(Some(Arc::<Task<T, F>>::clone(&task))))?;
     loop {
         // A park that fails (a cancelled coroutine) must not leave the job's result behind.
-        answer.caller.park(None).ok();
-        match answer.value.with(Option::take) {
-            Some(Outcome::Ran(Ok(value))) => return Ok(value),
-            Some(Outcome::Ran(Err(panic))) => resume_unwind(panic),
-            Some(Outcome::Abandoned) => {
+        task.caller.park();
+        match task.step.with(|step| step.take_if(Step::is_over)) {
+            Some(Step::Ran(Ok(value))) => return Ok(value),
+            Some(Step::Ran(Err(panic))) => {
+                // Now, for the end of the blocker may yield, which a destructor must not in a panic.
+                drop(task);
+                resume_unwind(panic)
+            }
+            Some(_) => {
                 return Err(Error::new(ErrorKind::Overloaded, "the blocking pool has no thread"));
             }
             None => {}
@@ -108,26 +107,89 @@ where
     offload(work)
 }
 
-struct Answer<T> {
-    value: ShortLock<Option<Outcome<T>>>,
-    caller: Arc<may::sync::Blocker>,
+/// A job and its answer, in one allocation.
+struct Task<T, F> {
+    step: ShortLock<Step<T, F>>,
+    context: Option<Context>,
+    caller: Arc<Blocker>,
     home: returns::Home,
 }
 
-enum Outcome<T> {
+enum Step<T, F> {
+    Waits(F),
+    Runs,
     Ran(std::thread::Result<T>),
     Abandoned,
 }
 
-/// Wakes the caller when the job has run, or was dropped without having run.
-struct Promise<T>(Arc<Answer<T>>);
+impl<T, F> Step<T, F> {
+    /// What was there, if it is `wanted`.
+    fn take_if(&mut self, wanted: impl FnOnce(&Self) -> bool) -> Option<Self> {
+        wanted(self).then(|| std::mem::replace(self, Self::Runs))
+    }
 
-impl<T> Drop for Promise<T> {
-    fn drop(&mut self) {
-        self.0.value.with(|value| {
-            value.get_or_insert(Outcome::Abandoned);
+    const fn waits(&self) -> bool {
+        matches!(self, Self::Waits(_))
+    }
+
+    const fn is_over(&self) -> bool {
+        matches!(self, Self::Ran(_) | Self::Abandoned)
+    }
+}
+
+/// A task as a thread of the pool sees it.
+trait Job: Send + Sync {
+    fn run(&self);
+    /// Says that the task will not run, if it has not.
+    fn abandon(&self);
+    /// Whom to wake, and where.
+    fn caller(&self) -> (returns::Home, Arc<Blocker>);
+}
+
+impl<T: Send, F: FnOnce() -> T + Send> Job for Task<T, F> {
+    fn run(&self) {
+        if let Some(Step::Waits(job)) = self.step.with(|step| step.take_if(Step::waits)) {
+            let context = self.context.clone();
+            let outcome = catch_unwind(AssertUnwindSafe(|| with_context(context, job)));
+            self.step.with(|step| *step = Step::Ran(outcome));
+        }
+    }
+
+    fn abandon(&self) {
+        let never_ran = self.step.with(|step| {
+            let never_ran = step.take_if(Step::waits);
+            if never_ran.is_some() {
+                *step = Step::Abandoned;
+            }
+            never_ran
         });
-        returns::wake(self.0.home, Arc::clone(&self.0.caller));
+        drop(never_ran);
+    }
+
+    fn caller(&self) -> (returns::Home, Arc<Blocker>) {
+        (self.home, Arc::clone(&self.caller))
+    }
+}
+
+/// A task in the queue. Wakes the caller when it has run, or is dropped without having run.
+struct Queued(Option<Arc<dyn Job>>);
+
+impl Queued {
+    fn run(self) {
+        if let Some(job) = &self.0 {
+            job.run();
+        }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        let Some(job) = self.0.take() else { return };
+        job.abandon();
+        let (home, caller) = job.caller();
+        // Before the caller wakes, so that it is the one to free the task, on its own thread.
+        drop(job);
+        returns::wake(home, caller);
     }
 }
 
@@ -136,7 +198,7 @@ impl Pool {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn submit(self: &Arc<Self>, job: Job) -> Result<()> {
+    fn submit(self: &Arc<Self>, job: Queued) -> Result<()> {
         let mut state = self.lock();
         if state.queue.len() >= self.max_queue {
             return Err(Error::new(ErrorKind::Overloaded, "the blocking pool's queue is full"));
@@ -196,7 +258,7 @@ impl Pool {
             if let Some(job) = state.queue.pop_front() {
                 // Failing to start another thread is no failure of this one.
                 self.call_a_thread(state).ok();
-                job();
+                job.run();
                 state = self.lock();
             } else {
                 state.idle += 1;

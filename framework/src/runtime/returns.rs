@@ -10,9 +10,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 
 use may::io::{CoIo, WaitIo};
-use may::sync::Blocker;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::blocker::Blocker;
 use super::settings::workers;
 use super::spawn::spawn_on;
 use super::sync::ShortLock;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use may::io::{CoIo, WaitIo, WaitIoWaker};
@@ -15,17 +15,24 @@ use nix::sys::epoll::EpollFlags;
 use slotmap::DefaultKey;
 
 use super::hub::Hub;
+use super::stack;
 use super::ticks;
+use super::wake::Waker;
 
 /// The kernel's socket, registered with may.
 #[expect(clippy::disallowed_types, reason = "non-blocking, and waited for through may")]
 pub(super) type RawStream = CoIo<std::net::TcpStream>;
+
+/// What may's wait tells when nothing but its waker ended it (may 0.3.51).
+const WOKEN: usize = 0x8000_0000;
 
 /// What the sweeper sees of a running connection.
 pub(super) struct Watch {
     waker: WaitIoWaker,
     deadline_ms: AtomicU64,
     idle_since_ms: AtomicU64,
+    /// The wait that is going on ends when the server drains.
+    ends_with_drain: AtomicBool,
 }
 
 impl Watch {
@@ -34,7 +41,12 @@ impl Watch {
             waker: stream.waker(),
             deadline_ms: AtomicU64::new(0),
             idle_since_ms: AtomicU64::new(0),
+            ends_with_drain: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn ends_with_drain(&self) -> bool {
+        self.ends_with_drain.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_overdue(&self, now_ms: u64) -> bool {
@@ -65,6 +77,8 @@ pub(crate) struct Socket {
     pub(super) hub: Arc<Hub>,
     pub(super) station: usize,
     pub(super) active: DefaultKey,
+    /// Near the top of the stack of the coroutine that serves this connection; 0 before.
+    stack_mark: AtomicUsize,
 }
 
 /// The outcome of [`Socket::wait_idle`].
@@ -88,7 +102,20 @@ impl Socket {
             hub,
             station,
             active,
+            stack_mark: AtomicUsize::new(0),
         }
+    }
+
+    /// The running coroutine serves this connection from here on, and is not deep in calls yet.
+    pub(super) fn begin(&self) {
+        self.stack_mark.store(stack::mark(), Ordering::Relaxed);
+    }
+
+    /// Gives the memory back that deep calls left of the serving coroutine's stack, before a wait
+    /// that may be long; a system call, and page faults when it goes deep again. On another
+    /// coroutine it does nothing.
+    pub(crate) fn trim_stack(&self) {
+        stack::trim(self.stack_mark.load(Ordering::Relaxed));
     }
 
     /// The other end's address.
@@ -119,7 +146,7 @@ impl Socket {
     /// Reads what there is, waiting for the first byte until the deadline. 0 is the end.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.drained.load(Ordering::Relaxed) && !self.ended.load(Ordering::Relaxed) {
+            if self.is_drained() {
                 self.wait()?;
             }
             if let Some(count) = self.try_read(buffer)? {
@@ -130,7 +157,7 @@ impl Socket {
 
     /// Waits until there may be something to read, until the deadline, or for the linger time.
     pub(crate) fn wait_idle(&self) -> io::Result<IdleWait> {
-        if !self.drained.load(Ordering::Relaxed) || self.ended.load(Ordering::Relaxed) {
+        if !self.is_drained() {
             self.watch.idle_since_ms.store(0, Ordering::Relaxed);
             return Ok(IdleWait::Ready);
         }
@@ -209,6 +236,46 @@ impl Socket {
         }
     }
 
+    /// Wakes a coroutine that [waits](Self::wait_or_woken) for this socket.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker::of_socket(Arc::clone(&self.watch))
+    }
+
+    /// Waits until something happens to the socket or its [`waker`](Self::waker) is called, until
+    /// `deadline_ms` on the coarse clock (0: none) and, unless `through_drain`, until the server
+    /// drains. A wake from before the wait ends it at once; it may end for no reason.
+    pub(crate) fn wait_or_woken(&self, deadline_ms: u64, through_drain: bool) -> io::Result<()> {
+        // First the note, then the look: whoever drains looks for notes again and again.
+        self.watch.ends_with_drain.store(!through_drain, Ordering::Relaxed);
+        self.set_deadline_at(deadline_ms);
+        let waited = match !through_drain && self.is_draining() {
+            true => Ok(()),
+            false => self.wait(),
+        };
+        self.clear_deadline();
+        self.watch.ends_with_drain.store(false, Ordering::Relaxed);
+        match waited {
+            Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
+            waited => waited,
+        }
+    }
+
+    /// Whether a read would only learn that nothing has come.
+    fn is_drained(&self) -> bool {
+        self.drained.load(Ordering::Relaxed) && !self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer is known to have closed, or at least its sending half.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Reads what there is; `None` when there is nothing yet, which may be known without asking
+    /// the kernel. 0 is the end.
+    pub(crate) fn read_now(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        if self.is_drained() { Ok(None) } else { self.try_read(buffer) }
+    }
+
     /// Says that nothing more will be sent; the peer's bytes can still be read.
     pub(crate) fn shutdown_write(&self) {
         if let Ok(stream) = self.std_stream() {
@@ -238,7 +305,10 @@ impl Socket {
         if flags & over.bits() as usize != 0 {
             self.ended.store(true, Ordering::Relaxed);
         }
-        self.drained.store(false, Ordering::Relaxed);
+        // A wake by hand alone brings no bytes.
+        if flags != WOKEN {
+            self.drained.store(false, Ordering::Relaxed);
+        }
         self.check_deadline()
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::local::{current_context, is_coroutine, swap_context};
+use super::local::{current_context, is_coroutine, swap_context, with_context};
 use super::panics::catch_panic;
 use super::settings::{coroutine_capacity, in_force};
 use crate::error::{Error, ErrorKind, Result};
@@ -82,6 +82,11 @@ fn started<T>(
         Ok(started) => started.map_err(|error| refused().caused_by(error)),
         Err(panic) => Err(refused().caused_by(panic)),
     }
+}
+
+/// Starts `work` on a coroutine that belongs to no request and that nobody waits for.
+pub(crate) fn spawn_alone(work: impl FnOnce() + Send + 'static) -> Result<()> {
+    with_context(None, || spawn(work)).map(drop)
 }
 
 /// Starts `work` on this thread at once, without a handle; it runs until its first yield.

@@ -1,9 +1,12 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::sync::{Condvar, Mutex, Semaphore, channel};
-use super::{Context, blocking, current_context, run_to_end, scope, sleep, spawn, swap_context};
+use super::{
+    Context, RuntimeSettings, blocking, current_context, run_to_end, scope, sleep, spawn, start,
+    swap_context,
+};
 
 fn context(number: u32) -> Context {
     Arc::new(number)
@@ -127,6 +130,33 @@ fn a_lock_held_over_a_sleep_stops_nobody_but_those_who_want_it() {
     assert_eq!(*total.lock(), 50);
 }
 
+/// Short sections, so that all ways of taking and giving back meet: free, held, waited for. A
+/// waiter that is overlooked would wait for ever, and two holders would lose a count.
+#[test]
+fn a_contended_lock_has_one_holder_and_forgets_nobody() {
+    const EACH: u32 = 20_000;
+    let total = Arc::new(Mutex::new(0_u32));
+    let add = |total: &Mutex<u32>| {
+        for n in 0..EACH {
+            match total.try_lock().filter(|_| n % 3 == 0) {
+                Some(mut total) => *total += 1,
+                None => *total.lock() += 1,
+            }
+        }
+    };
+    let coroutines: Vec<_> = (0..4)
+        .map(|_| {
+            let total = Arc::clone(&total);
+            spawn(move || add(&total)).unwrap()
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        (0..3).for_each(|_| drop(scope.spawn(|| add(&total))));
+    });
+    coroutines.into_iter().for_each(|adder| adder.join().unwrap());
+    assert_eq!(*total.lock(), 7 * EACH);
+}
+
 #[test]
 fn a_lock_outlives_the_panic_of_its_holder() {
     let value = Arc::new(Mutex::new(1));
@@ -194,4 +224,63 @@ fn waiting_has_a_limit_where_one_is_given() {
         assert!(one.try_acquire().is_some());
     })
     .unwrap();
+}
+
+/// Coroutines that wait and end right after; nobody holds a handle of theirs. One of the two
+/// workers gets a core only when nobody else wants it, so it is often still busy with the wait of
+/// a coroutine when that one has gone on to the other worker and ended.
+fn short_lives() {
+    start(RuntimeSettings { workers: 2, ..RuntimeSettings::default() });
+    let begin = Instant::now();
+    let over = Arc::new(AtomicBool::new(false));
+    for _ in 0..2 {
+        let over = Arc::clone(&over);
+        let burn = move || while !over.load(Ordering::Relaxed) {};
+        super::thread("burner", burn).unwrap();
+    }
+    super::spawn::spawn_on(0, come_last).unwrap();
+    let ended = Arc::new(AtomicUsize::new(0));
+    let mut begun = 0;
+    while begin.elapsed() < Duration::from_secs(4) {
+        for n in 0..20 {
+            let ended = Arc::clone(&ended);
+            let short = move || {
+                // Of many lengths, since a worker that adds a new one wakes another thread.
+                sleep(Duration::from_micros(1000 + n * 100));
+                sleep(Duration::from_micros(1000 + n));
+                ended.fetch_add(1, Ordering::Release);
+            };
+            spawn(short).unwrap();
+            begun += 1;
+        }
+        while ended.load(Ordering::Acquire) < begun {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+}
+
+#[expect(unsafe_code, reason = "the system offers this by a C function only")]
+fn come_last() {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters outlive the call, which is about the calling thread.
+    let outcome = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
+    assert_eq!(outcome, 0);
+}
+
+/// A write of the scheduler to what an ended coroutine owned spoils the heap. The process whose
+/// heap it is fills freed memory with a pattern, so that such a write is not overlooked.
+#[test]
+fn coroutines_that_end_soon_after_a_wait_leave_the_heap_whole() {
+    const INSIDE: &str = "MAYPOLE_TEST_SHORT_LIVES";
+    if std::env::var_os(INSIDE).is_some() {
+        return short_lives();
+    }
+    let name = "runtime::tests::coroutines_that_end_soon_after_a_wait_leave_the_heap_whole";
+    let ended = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture"])
+        .envs([(INSIDE, "1"), ("MALLOC_PERTURB_", "222")])
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{ended:?}");
 }

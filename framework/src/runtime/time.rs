@@ -1,22 +1,23 @@
 //! Sleeping.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::blocker::{Blocker, deadline};
 use super::local::is_coroutine;
 
 /// Lets the running coroutine sleep for at least `duration`; other coroutines go on.
 ///
 /// On a plain thread it puts that thread to sleep. The precision is about a millisecond.
 pub fn sleep(duration: Duration) {
-    // may takes a time under one millisecond for "no time-out at all" in its parks; a sleep
-    // rounds up with them.
-    may::coroutine::sleep(duration.max(Duration::from_millis(1)));
-    leave_timer_thread();
+    let deadline = deadline(duration.max(Duration::from_millis(1)));
+    let blocker = Blocker::current();
+    while Instant::now() < deadline {
+        blocker.park_until(deadline);
+    }
 }
 
-/// After a sleep or an expired time-out the coroutine runs on may's single timer thread until its
-/// next yield; this is that yield.
-pub(super) fn leave_timer_thread() {
+/// Lets other coroutines of this worker go on, after much work without a wait.
+pub(crate) fn give_way() {
     if is_coroutine() {
         may::coroutine::yield_now();
     }
