@@ -1,6 +1,7 @@
 //! What no key can tell alone: combinations that are unsafe, or that cannot be meant.
 
 use super::error::ConfigError;
+use super::suggest::did_you_mean;
 use super::value::write_duration;
 use super::{Config, CookieSecure, Origin, SameSite};
 
@@ -14,7 +15,22 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_cookie(config)?;
     check_cookie_prefix(config)?;
     check_lifetimes(config)?;
+    check_redis(config)?;
     check_sizes(config)
+}
+
+fn check_redis(config: &Config) -> Result<(), ConfigError> {
+    let name = &config.session.redis_connection_pool;
+    if config.redis(name).is_some() {
+        return Ok(());
+    }
+    let known: Vec<_> = config.redis.iter().map(|settings| settings.name.as_str()).collect();
+    let hint = did_you_mean(name, known.iter().copied());
+    let message = format!(
+        "redis_connection_pool = {name:?}: there is no section [redis.{name}]; there is {}{hint}",
+        known.join(", ")
+    );
+    Err(config.error("session", "redis_connection_pool", message))
 }
 
 fn check_production(config: &Config) -> Result<(), ConfigError> {

@@ -8,14 +8,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reader::{Keys, Outcome};
+use super::redis_keys::is_redis_name;
 use super::settings::{
-    AppSettings, Concurrency, CookieSecure, CookieSettings, Environment, FileStoreSettings,
-    Forwarded, Fsync, LimitSettings, LogFormat, LogSettings, RuntimeSettings, SameSite,
-    ServerSettings, SessionSettings, TableStoreSettings, UserPolicy,
+    AdminSettings, AppSettings, Concurrency, CookieSecure, CookieSettings, Environment,
+    FileStoreSettings, Forwarded, Fsync, LimitSettings, LiveSettings, LogFormat, LogSettings,
+    RedisStoreSettings, RuntimeSettings, SameSite, ServerSettings, SessionSettings, SseSettings,
+    TableStoreSettings, TieredStoreSettings, UserPolicy, WebSocketSettings,
 };
 use super::value::{
     DAY, GIB, HOUR, KIB, MIB, MINUTE, address, count, duration, flag, networks, one_of, optional,
-    plain_seconds, size, text_that, word_or, write_duration, write_size, zero_or,
+    origins, plain_seconds, size, text_that, word_or, write_duration, write_size, zero_or,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -102,6 +104,7 @@ pub(super) fn limits(keys: &mut Keys<'_>) -> Outcome<LimitSettings> {
     })
 }
 
+#[expect(clippy::large_stack_frames, reason = "runs at start, not on a coroutine's stack")]
 pub(super) fn session(keys: &mut Keys<'_>) -> Outcome<SessionSettings> {
     keys.section("session");
     let backend = keys.read(
@@ -144,7 +147,9 @@ pub(super) fn session(keys: &mut Keys<'_>) -> Outcome<SessionSettings> {
             zero_or(1_000_000),
         )?,
         concurrency: concurrency(keys)?,
+        lock_lease: keys.read("lock_lease", "30s", duration(SECOND..=10 * MINUTE))?,
         use_cookies: keys.read("use_cookies", "true", flag)?,
+        redis_connection_pool: pool_name(keys)?,
         sweep_every: keys.read("sweep_every", "60s", duration(SECOND..=DAY))?,
     })
 }
@@ -167,6 +172,11 @@ fn concurrency(keys: &mut Keys<'_>) -> Outcome<Concurrency> {
     keys.read("concurrency", "merge", one_of(&CONCURRENCIES))
 }
 
+fn pool_name(keys: &mut Keys<'_>) -> Outcome<String> {
+    let name = text_that("the NAME of a section [redis.NAME], such as default", is_redis_name);
+    keys.read("redis_connection_pool", "default", name)
+}
+
 fn user_policy(keys: &mut Keys<'_>) -> Outcome<UserPolicy> {
     keys.read("max_sessions_per_user_policy", "end_oldest", one_of(&USER_POLICIES))
 }
@@ -178,6 +188,7 @@ pub(super) fn session_file(keys: &mut Keys<'_>) -> Outcome<FileStoreSettings> {
         path: keys.read("path", "var/sessions", path).map(PathBuf::from)?,
         fsync: keys.read("fsync", "interval", one_of(&FSYNCS))?,
         fsync_interval: keys.read("fsync_interval", "100ms", duration(MILLISECOND..=MINUTE))?,
+        max_open_files: keys.read("max_open_files", "1024", count(0..=1_000_000))?,
     })
 }
 
@@ -190,6 +201,25 @@ pub(super) fn session_table(keys: &mut Keys<'_>) -> Outcome<TableStoreSettings> 
         fsync_interval: keys.read("fsync_interval", "100ms", duration(MILLISECOND..=MINUTE))?,
         segment: keys.read("segment", "64M", size(MIB..=16 * GIB))?,
         stall_bound: keys.read("stall_bound", "5ms", duration(MILLISECOND..=MINUTE))?,
+    })
+}
+
+pub(super) fn session_redis(keys: &mut Keys<'_>) -> Outcome<RedisStoreSettings> {
+    keys.section("session.redis");
+    let prefix = text_that("up to 64 letters, digits and .:_-/, such as shop:", is_redis_prefix);
+    Ok(RedisStoreSettings {
+        prefix: keys.read("prefix", "maypole:", prefix)?,
+        wait_replicas: keys.read("wait_replicas", "0", count(0..=100))?,
+        wait_timeout: keys.read("wait_timeout", "500ms", duration(MILLISECOND..=MINUTE))?,
+    })
+}
+
+pub(super) fn session_tiered(keys: &mut Keys<'_>) -> Outcome<TieredStoreSettings> {
+    keys.section("session.tiered");
+    Ok(TieredStoreSettings {
+        lease: keys.read("lease", "250ms", duration(20 * MILLISECOND..=2 * SECOND))?,
+        max_records: keys.read("max_records", "100000", count(64..=100_000_000))?,
+        max_bytes: keys.read("max_bytes", "64M", size(MIB..=1024 * GIB))?,
     })
 }
 
@@ -210,6 +240,63 @@ pub(super) fn cookie(keys: &mut Keys<'_>) -> Outcome<CookieSettings> {
         http_only: keys.read("http_only", "true", flag)?,
         same_site: keys.read("same_site", "lax", one_of(&SAME_SITES))?,
         partitioned: keys.read("partitioned", "false", flag)?,
+    })
+}
+
+pub(super) fn websocket(keys: &mut Keys<'_>) -> Outcome<WebSocketSettings> {
+    keys.section("websocket");
+    Ok(WebSocketSettings {
+        max_open: keys.read("max_open", "10000", count(1..=1_000_000))?,
+        max_open_per_address: keys.read("max_open_per_address", "10000", count(0..=1_000_000))?,
+        message: keys.read("message", "1M", size(1..=GIB))?,
+        frame: keys.read("frame", "1M", size(1..=GIB))?,
+        message_timeout: keys.read("message_timeout", "30s", duration(SECOND..=DAY))?,
+        queue: keys.read("queue", "64", count(1..=1_000_000))?,
+        ping_every: keys.read("ping_every", "30s", word_or("off", duration(SECOND..=DAY)))?,
+        pong_timeout: keys.read("pong_timeout", "20s", duration(SECOND..=DAY))?,
+        close_timeout: keys.read("close_timeout", "5s", duration(MILLISECOND..=HOUR))?,
+        origins: keys.read("origins", "", origins)?,
+        require_origin: keys.read("require_origin", "false", flag)?,
+    })
+}
+
+pub(super) fn sse(keys: &mut Keys<'_>) -> Outcome<SseSettings> {
+    keys.section("sse");
+    Ok(SseSettings {
+        max_open: keys.read("max_open", "10000", count(1..=1_000_000))?,
+        queue: keys.read("queue", "64", count(1..=1_000_000))?,
+        heartbeat: keys.read("heartbeat", "15s", word_or("off", duration(SECOND..=DAY)))?,
+        retry: keys.read("retry", "off", word_or("off", duration(MILLISECOND..=DAY)))?,
+    })
+}
+
+pub(super) fn live(keys: &mut Keys<'_>) -> Outcome<LiveSettings> {
+    keys.section("live");
+    Ok(LiveSettings {
+        session_end_close: keys.read("session_end_close", "4401", count(3000..=4999))?,
+        session_poll: keys.read(
+            "session_poll",
+            "1s",
+            word_or("off", duration(10 * MILLISECOND..=HOUR)),
+        )?,
+        redis_connection_pool: keys.read(
+            "redis_connection_pool",
+            "",
+            optional(text_that("the NAME of a section [redis.NAME]", is_redis_name)),
+        )?,
+        follows: keys.read("follows", "100", count(1..=1_000_000))?,
+        topic_subscribers: keys.read("topic_subscribers", "100000", count(1..=10_000_000))?,
+        topic_message: keys.read("topic_message", "64K", size(1..=16 * MIB))?,
+        topic_queue: keys.read("topic_queue", "256", count(1..=1_000_000))?,
+    })
+}
+
+pub(super) fn admin(keys: &mut Keys<'_>) -> Outcome<AdminSettings> {
+    keys.section("admin");
+    let path = optional(text_that("a directory, such as var/admin", |text| !text.is_empty()));
+    Ok(AdminSettings {
+        enabled: keys.read("enabled", "true", flag)?,
+        path: keys.read("path", "", path)?.map(PathBuf::from),
     })
 }
 
@@ -261,7 +348,14 @@ fn stack_size(text: &str) -> Result<usize, String> {
     size(0..=u64::MAX)(text)
 }
 
-fn is_short_name(text: &str) -> bool {
+/// Nothing that means something in a redis pattern, and no braces, which would bring all keys of a
+/// cluster to one node.
+fn is_redis_prefix(text: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b".:_-/".contains(&byte);
+    text.len() <= 64 && text.bytes().all(is_good)
+}
+
+pub(super) fn is_short_name(text: &str) -> bool {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=64).contains(&text.len()) && text.bytes().all(is_good)
 }

@@ -11,6 +11,9 @@ mod error;
 mod keys;
 mod print;
 mod reader;
+mod redis;
+mod redis_keys;
+mod redis_url;
 mod scan;
 mod section;
 mod settings;
@@ -23,11 +26,13 @@ mod value;
 use std::path::Path;
 
 pub use error::{ConfigError, Origin};
+pub use redis::{RedisAddress, RedisLogin, RedisServers, RedisSettings, RedisTls};
 pub use section::Section;
 pub use settings::{
-    AppSettings, Concurrency, CookieSecure, CookieSettings, Environment, FileStoreSettings,
-    Forwarded, Fsync, LimitSettings, LogFormat, LogSettings, RuntimeSettings, SameSite,
-    ServerSettings, SessionSettings, TableStoreSettings, UserPolicy,
+    AdminSettings, AppSettings, Concurrency, CookieSecure, CookieSettings, Environment,
+    FileStoreSettings, Forwarded, Fsync, LimitSettings, LiveSettings, LogFormat, LogSettings,
+    RedisStoreSettings, RuntimeSettings, SameSite, ServerSettings, SessionSettings, SseSettings,
+    TableStoreSettings, TieredStoreSettings, UserPolicy, WebSocketSettings,
 };
 
 use reader::{Given, Keys, Outcome, Setting};
@@ -59,8 +64,22 @@ pub struct Config {
     pub session_file: FileStoreSettings,
     /// `[session.table]`
     pub session_table: TableStoreSettings,
+    /// `[session.redis]`
+    pub session_redis: RedisStoreSettings,
+    /// `[session.tiered]`
+    pub session_tiered: TieredStoreSettings,
+    /// Every `[redis.NAME]`, `default` first, which is always there.
+    pub redis: Vec<RedisSettings>,
     /// `[cookie]`
     pub cookie: CookieSettings,
+    /// `[websocket]`
+    pub websocket: WebSocketSettings,
+    /// `[sse]`
+    pub sse: SseSettings,
+    /// `[live]`
+    pub live: LiveSettings,
+    /// `[admin]`
+    pub admin: AdminSettings,
     /// `[log]`
     pub log: LogSettings,
     sections: Vec<Section>,
@@ -143,6 +162,12 @@ impl Config {
         print::describe(self)
     }
 
+    /// The settings of `[redis.NAME]`; `None` when neither file nor environment mention it.
+    #[must_use]
+    pub fn redis(&self, name: &str) -> Option<&RedisSettings> {
+        self.redis.iter().find(|settings| settings.name == name)
+    }
+
     /// An error about `key` of `[section]` that names the place where its value was written; for
     /// what only the rest of the program can check.
     #[must_use]
@@ -192,13 +217,25 @@ impl Config {
             session: keys::session(&mut keys)?,
             session_file: keys::session_file(&mut keys)?,
             session_table: keys::session_table(&mut keys)?,
+            session_redis: keys::session_redis(&mut keys)?,
+            session_tiered: keys::session_tiered(&mut keys)?,
+            redis: redis_sections(&mut keys, given)?,
             cookie: keys::cookie(&mut keys)?,
+            websocket: keys::websocket(&mut keys)?,
+            sse: keys::sse(&mut keys)?,
+            live: keys::live(&mut keys)?,
+            admin: keys::admin(&mut keys)?,
             log: keys::log(&mut keys)?,
             sections,
             settings: keys.settings,
             file: given.file.clone(),
         })
     }
+}
+
+fn redis_sections(keys: &mut Keys<'_>, given: &Given) -> Outcome<Vec<RedisSettings>> {
+    let names = ["default"].into_iter().chain(given.redis.iter().map(String::as_str));
+    names.map(|name| redis_keys::redis(keys, name)).collect()
 }
 
 impl Default for Config {

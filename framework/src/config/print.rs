@@ -10,7 +10,7 @@ pub(super) fn describe(config: &Config) -> String {
     let mut section = "";
     for setting in &config.settings {
         if setting.section != section {
-            section = setting.section;
+            section = &setting.section;
             header(&mut text, section);
         }
         let origin = match (&setting.origin, setting.default) {

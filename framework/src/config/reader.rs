@@ -1,5 +1,6 @@
 //! Reading one key after the other, and remembering what was read and where it came from.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::error::{ConfigError, Origin};
@@ -13,6 +14,8 @@ pub(super) struct Given {
     /// The file's name, if there is a file.
     pub(super) file: Option<String>,
     pub(super) values: Vec<GivenValue>,
+    /// The names of the `[redis.NAME]` beside `default`.
+    pub(super) redis: Vec<String>,
 }
 
 /// One written value. Not `Debug`, since it may be a secret.
@@ -39,7 +42,7 @@ impl Given {
 /// One key of the table as it was read.
 #[derive(Clone)]
 pub(super) struct Setting {
-    pub(super) section: &'static str,
+    pub(super) section: Cow<'static, str>,
     pub(super) key: &'static str,
     pub(super) default: &'static str,
     /// What holds, in the words of config.ini.
@@ -50,7 +53,7 @@ pub(super) struct Setting {
 impl Setting {
     /// `MAYPOLE_SESSION_FILE_PATH` for `path` in `[session.file]`.
     pub(super) fn variable(&self) -> String {
-        variable(self.section, self.key)
+        variable(&self.section, self.key)
     }
 }
 
@@ -70,18 +73,18 @@ pub(super) fn variable(section: &str, key: &str) -> String {
 /// Hands out the values of the table's keys, in the table's order.
 pub(super) struct Keys<'a> {
     given: &'a Given,
-    section: &'static str,
+    section: Cow<'static, str>,
     pub(super) settings: Vec<Setting>,
 }
 
 impl<'a> Keys<'a> {
     pub(super) fn new(given: &'a Given) -> Self {
-        Self { given, section: "", settings: Vec::new() }
+        Self { given, section: Cow::Borrowed(""), settings: Vec::new() }
     }
 
     /// The following keys belong to `[section]`.
-    pub(super) fn section(&mut self, section: &'static str) {
-        self.section = section;
+    pub(super) fn section(&mut self, section: impl Into<Cow<'static, str>>) {
+        self.section = section.into();
     }
 
     /// The value of `key`: what is written, or else `default`, as `read` understands it.
@@ -91,8 +94,8 @@ impl<'a> Keys<'a> {
         default: &'static str,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Outcome<T> {
-        let section = self.section;
-        let written = self.given.find(section, key);
+        let section = self.section.clone();
+        let written = self.given.find(&section, key);
         let (text, origin) = match written {
             Some(given) => (given.value.as_str(), given.origin.clone()),
             None => (default, Origin::Default),
@@ -100,7 +103,7 @@ impl<'a> Keys<'a> {
         let value = read(text).map_err(|message| {
             let shown = shown(key, text);
             let message = format!("{key} = {shown:?}: {message}");
-            Box::new(ConfigError::new(origin.clone(), section, key, message))
+            Box::new(ConfigError::new(origin.clone(), &section, key, message))
         })?;
         let effective = text.to_owned();
         self.settings.push(Setting { section, key, default, effective, origin });
@@ -110,6 +113,18 @@ impl<'a> Keys<'a> {
     /// Whether the key read last was written by somebody.
     pub(super) fn is_written(&self) -> bool {
         self.settings.last().is_some_and(|setting| setting.origin != Origin::Default)
+    }
+
+    /// An error about the key of this section that was written and read last.
+    pub(super) fn error(&self, message: &str) -> Box<ConfigError> {
+        let is_guilty = |setting: &&Setting| {
+            setting.section == self.section && setting.origin != Origin::Default
+        };
+        let (origin, key) = match self.settings.iter().rev().find(is_guilty) {
+            Some(setting) => (setting.origin.clone(), setting.key),
+            None => (Origin::Default, ""),
+        };
+        Box::new(ConfigError::new(origin, &self.section, key, message.to_owned()))
     }
 
     /// The key read last leaves the value to maypole, which takes `effective`.
@@ -132,15 +147,54 @@ pub(super) fn shown(key: &str, value: &str) -> String {
     if is_secret && !value.is_empty() {
         return "***".to_owned();
     }
-    without_password(value).unwrap_or_else(|| value.to_owned())
+    let names_servers = ["url", "nodes", "sentinels"].iter().any(|word| key.contains(word));
+    without_passwords(value, names_servers)
 }
 
-/// `redis://user:***@host` for a URL that carries a password.
-fn without_password(value: &str) -> Option<String> {
-    let (scheme, rest) = value.split_once("://")?;
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(end)?;
-    let (user_and_password, host) = authority.rsplit_once('@')?;
-    let (user, _) = user_and_password.split_once(':')?;
-    Some(format!("{scheme}://{user}:***@{host}{path}"))
+/// `redis://user:***@host` for each URL in `value` that carries a password. What could be one is
+/// hidden: a password may hold slashes, and several URLs may stand in one value.
+///
+/// With `names_servers` also before the first `://`: who forgot it has written the password all the
+/// same.
+fn without_passwords(value: &str, names_servers: bool) -> String {
+    let mut text = String::new();
+    for (n, part) in value.split("://").enumerate() {
+        if n > 0 {
+            text.push_str("://");
+        } else if !names_servers {
+            text.push_str(part);
+            continue;
+        }
+        match part.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+            Some((user, host)) => {
+                text.push_str(user);
+                text.push_str(":***@");
+                text.push_str(host);
+            }
+            None => text.push_str(part),
+        }
+    }
+    without_password_parameters(text)
+}
+
+/// Hides `password=...` and the like in the query of a URL.
+fn without_password_parameters(text: String) -> String {
+    const NAMES: [&str; 3] = ["password=", "passwd=", "secret="];
+    let mut rest = text.as_str();
+    let mut shown = String::new();
+    loop {
+        let lower = rest.to_ascii_lowercase();
+        let starts = NAMES.iter().filter_map(|name| Some(lower.find(name)? + name.len()));
+        let Some((before, after)) = starts.min().and_then(|at| rest.split_at_checked(at)) else {
+            break;
+        };
+        shown.push_str(before);
+        shown.push_str("***");
+        let end = after.find(['&', ' ', ',', ';']).unwrap_or(after.len());
+        rest = after.get(end..).unwrap_or_default();
+    }
+    if shown.is_empty() {
+        return text;
+    }
+    shown + rest
 }

@@ -88,13 +88,20 @@ fn section_name(header: &str) -> Result<&str, String> {
     }
 }
 
+/// All that a message may quote of a line without a key: the rest may be a password.
+fn first_word(text: &str) -> &str {
+    let is_end = |letter: char| letter == ':' || letter.is_whitespace();
+    text.split(is_end).next().unwrap_or_default()
+}
+
 fn key_and_value(line: &str) -> Result<(&str, &str), String> {
     let Some((key, value)) = line.split_once('=') else {
-        let word = without_comment(line);
+        let word = first_word(without_comment(line));
         return Err(format!("{word:?} is neither a [section] nor a key; write key = value"));
     };
     let key = key.trim();
     if !is_name(key) {
+        let key = first_word(key);
         return Err(format!("{key:?} is no key; it takes letters, digits, \".\", \"_\" and \"-\""));
     }
     let value = value.trim();

@@ -145,8 +145,12 @@ pub struct SessionSettings {
     pub new_sessions_per_minute: Option<u32>,
     /// What requests of one session do to each other.
     pub concurrency: Concurrency,
+    /// How long the holder of a session's lock may keep others waiting.
+    pub lock_lease: Duration,
     /// Whether the session id travels in a cookie at all.
     pub use_cookies: bool,
+    /// The `[redis.NAME]` that holds the sessions of `backend = redis` and `tiered`.
+    pub redis_connection_pool: String,
     /// How often expired sessions are swept out of the store.
     pub sweep_every: Duration,
 }
@@ -179,6 +183,8 @@ pub struct FileStoreSettings {
     pub fsync: Fsync,
     /// The interval of [`Fsync::Interval`].
     pub fsync_interval: Duration,
+    /// Session files kept open between requests.
+    pub max_open_files: usize,
 }
 
 /// `[session.table]`: the table store.
@@ -195,6 +201,31 @@ pub struct TableStoreSettings {
     pub segment: u64,
     /// A write that took longer shows that the disk stalls; saves then go through a thread.
     pub stall_bound: Duration,
+}
+
+/// `[session.redis]`: the redis store, also under the tiered one. Where redis is, is said by the
+/// `[redis.NAME]` that `[session] redis_connection_pool` names.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisStoreSettings {
+    /// What all keys and channels begin with.
+    pub prefix: String,
+    /// Replicas that must have a save before it is acknowledged.
+    pub wait_replicas: u32,
+    /// How long to wait for replicas.
+    pub wait_timeout: Duration,
+}
+
+/// `[session.tiered]`: the memory in front of the redis store.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TieredStoreSettings {
+    /// How long memory may be used after the way on which changes are told was last seen to work.
+    pub lease: Duration,
+    /// Records kept in memory.
+    pub max_records: usize,
+    /// Memory for them.
+    pub max_bytes: usize,
 }
 
 /// When writes are forced to the disk: what a power loss, not a crash, can take away.
@@ -246,6 +277,82 @@ pub enum SameSite {
     Strict,
     /// Always sent; needs `Secure`.
     None,
+}
+
+/// `[websocket]`: connections that were upgraded to a WebSocket.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSocketSettings {
+    /// WebSockets open at once; more are answered 503.
+    pub max_open: usize,
+    /// WebSockets and event streams together that one client address may have open, a /64 counting
+    /// as one; more are answered 503. 0 for no bound.
+    pub max_open_per_address: usize,
+    /// Bytes of one message from a client.
+    pub message: usize,
+    /// Bytes of one frame from a client.
+    pub frame: usize,
+    /// How long a client may take to send one message, from its first byte to its last.
+    pub message_timeout: Duration,
+    /// News that may wait for one socket.
+    pub queue: usize,
+    /// After how long a silence the client is asked whether it is still there; `None` for never.
+    pub ping_every: Option<Duration>,
+    /// How long it may take to answer that.
+    pub pong_timeout: Duration,
+    /// How long a client may take to agree to a close.
+    pub close_timeout: Duration,
+    /// Origins (checked, `https://example.org`) whose pages may connect besides the app's own;
+    /// `*` for all.
+    pub origins: Vec<String>,
+    /// Whether clients that name no origin are refused.
+    pub require_origin: bool,
+}
+
+/// `[live]`: what WebSockets and event streams are told, and when they end.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSettings {
+    /// The code with which WebSockets are closed when their session ends.
+    pub session_end_close: u16,
+    /// How often watched sessions are looked at if the store does not tell what other processes
+    /// change; `None` for never.
+    pub session_poll: Option<Duration>,
+    /// The `[redis.NAME]` that connects topics with those of other servers; `None` for the one of
+    /// the sessions, if they are kept in redis.
+    pub redis_connection_pool: Option<String>,
+    /// Sources (changes of sessions, topics) that one WebSocket or event stream may follow.
+    pub follows: usize,
+    /// Subscribers that one topic may have on this node.
+    pub topic_subscribers: usize,
+    /// Bytes of one message of a topic.
+    pub topic_message: usize,
+    /// Messages that may wait for a subscriber that is no WebSocket and no event stream.
+    pub topic_queue: usize,
+}
+
+/// `[sse]`: streams of server-sent events.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SseSettings {
+    /// Streams open at once; more are answered 503.
+    pub max_open: usize,
+    /// News that may wait for one stream.
+    pub queue: usize,
+    /// After how long a silence a comment is sent; `None` for never.
+    pub heartbeat: Option<Duration>,
+    /// How long browsers are told to wait before they connect again; `None` leaves it to them.
+    pub retry: Option<Duration>,
+}
+
+/// `[admin]`: the private socket by which `maypole session` talks to a running server.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Whether a server opens the socket.
+    pub enabled: bool,
+    /// The directory of the socket; `None` for the one of the file or table store.
+    pub path: Option<PathBuf>,
 }
 
 /// `[log]`: what is logged and how.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::error::{ConfigError, Origin};
 use super::reader::{Given, GivenValue, Setting, variable};
+use super::redis_keys::is_redis_name;
 use super::scan::{Scanned, scan};
 use super::section::Section;
 use super::suggest::{did_you_mean, nearest};
@@ -93,8 +94,7 @@ pub(super) fn resolve(
     file: Option<(&str, &str)>,
     variables: &[(String, String)],
 ) -> Result<Config, ConfigError> {
-    let table = Config::default().settings;
-    let (given, sections) = gather(file, variables, &table)?;
+    let (given, sections) = gather(file, variables, Config::default().settings)?;
     let config = Config::read(&given, sections).map_err(|error| *error)?;
     check::check(&config)?;
     Ok(config)
@@ -102,14 +102,25 @@ pub(super) fn resolve(
 
 /// The values of the file with those of the environment over them, all of them known to `table`
 /// or in the program's own sections, which come sorted out as well.
+#[expect(clippy::large_stack_frames, reason = "runs at start, not on a coroutine's stack")]
 fn gather(
     file: Option<(&str, &str)>,
     variables: &[(String, String)],
-    table: &[Setting],
+    mut table: Vec<Setting>,
 ) -> Result<(Given, Vec<Section>), ConfigError> {
     let name = file.map(|(_, name)| name);
     let scanned = file.map(|(text, name)| scan(text, name)).transpose()?.unwrap_or_default();
     let mut given = written(&scanned, name);
+    given.redis = redis_names(&scanned, variables, &table);
+    for name in &given.redis {
+        let section = format!("redis.{name}");
+        let like_default: Vec<_> = redis_keys(&table).cloned().collect();
+        table.extend(like_default.into_iter().map(|mut setting| {
+            setting.section = section.clone().into();
+            setting
+        }));
+    }
+    let table = &table[..];
     let free = free_sections(&scanned, &given, variables);
     check_sections(&scanned, name.unwrap_or_default(), table, &free)?;
     check_keys(&given, table, &free)?;
@@ -130,7 +141,43 @@ fn written(scanned: &Scanned, file: Option<&str>) -> Given {
         value: entry.value.clone(),
         origin: Origin::File { file: name.to_owned(), line: Some(entry.line) },
     });
-    Given { file: file.map(str::to_owned), values: values.collect() }
+    Given { file: file.map(str::to_owned), values: values.collect(), redis: Vec::new() }
+}
+
+/// The keys that every `[redis.NAME]` takes: those of `[redis.default]`.
+fn redis_keys(table: &[Setting]) -> impl Iterator<Item = &Setting> {
+    table.iter().filter(|setting| setting.section == "redis.default")
+}
+
+/// The `NAME` of every `[redis.NAME]` beside `default`, in the order of their first mention; one
+/// that only the environment mentions is called so in lower case.
+fn redis_names(
+    scanned: &Scanned,
+    variables: &[(String, String)],
+    table: &[Setting],
+) -> Vec<String> {
+    let mut names = vec!["default".to_owned()];
+    let in_file = scanned.sections.iter().filter_map(|(section, _)| section.strip_prefix("redis."));
+    for name in in_file.filter(|name| is_redis_name(name)) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    let prefix = variable("redis", "");
+    for (variable_name, _) in variables {
+        let Some(rest) = variable_name.strip_prefix(&prefix) else { continue };
+        let is_known = |name: &String| rest.starts_with(&variable(name, "").replace(PREFIX, ""));
+        if names.iter().any(is_known) {
+            continue;
+        }
+        let keys =
+            redis_keys(table).map(|setting| format!("_{}", setting.key.to_ascii_uppercase()));
+        let longest = keys.filter(|key| rest.ends_with(key)).max_by_key(String::len);
+        let name = longest.and_then(|key| rest.strip_suffix(&key)).map(str::to_ascii_lowercase);
+        names.extend(name.filter(|name| is_redis_name(name)));
+    }
+    names.remove(0);
+    names
 }
 
 /// The names of the sections that belong to the program.
@@ -166,12 +213,13 @@ fn check_sections(
     free: &[String],
 ) -> Result<(), ConfigError> {
     for (name, line) in &scanned.sections {
-        if free.contains(name) || table.iter().any(|setting| setting.section == name) {
+        if free.contains(name) || table.iter().any(|setting| setting.section == *name) {
             continue;
         }
-        let known = table.iter().map(|setting| setting.section).chain(["custom"]);
+        let known = table.iter().map(|setting| setting.section.as_ref()).chain(["custom"]);
         let hint = match nearest(name, known) {
             Some(near) => format!("; did you mean [{near}]?"),
+            None if name == "redis" => "; did you mean [redis.default]?".to_owned(),
             None => "; sections of your own are called [custom] or [custom.NAME]".to_owned(),
         };
         let message = format!("unknown section [{name}]{hint}");
@@ -182,7 +230,7 @@ fn check_sections(
 
 fn check_keys(given: &Given, table: &[Setting], free: &[String]) -> Result<(), ConfigError> {
     for GivenValue { section, key, origin, .. } in &given.values {
-        let is_known = |setting: &Setting| setting.section == section && setting.key == key;
+        let is_known = |setting: &Setting| setting.section == *section && setting.key == key;
         if free.contains(section) || table.iter().any(is_known) {
             continue;
         }
@@ -192,7 +240,7 @@ fn check_keys(given: &Given, table: &[Setting], free: &[String]) -> Result<(), C
             .map(|setting| format!("[{}]", setting.section))
             .collect();
         let hint = if elsewhere.is_empty() {
-            let siblings = table.iter().filter(|setting| setting.section == section);
+            let siblings = table.iter().filter(|setting| setting.section == *section);
             did_you_mean(key, siblings.map(|setting| setting.key))
         } else {
             format!("; it belongs in {}", elsewhere.join(" or "))
@@ -221,7 +269,7 @@ fn from_environment(
         Ok(Some(GivenValue { section, key, value: value.to_owned(), origin: origin.clone() }))
     };
     if let Some(setting) = table.iter().find(|setting| setting.variable() == name) {
-        return found(setting.section, setting.key);
+        return found(&setting.section, setting.key);
     }
     let written = given.values.iter().find(|given| variable(&given.section, &given.key) == name);
     if let Some(written) = written {

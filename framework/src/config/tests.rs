@@ -9,6 +9,7 @@ use super::scan::scan;
 use super::{Config, ConfigError, Environment, Fsync, Origin, source};
 
 mod mistakes;
+mod redis;
 mod sources;
 
 const SHIPPED: &str = include_str!("../../../config.ini");
@@ -64,8 +65,10 @@ fn the_shipped_file_has_every_key_once_with_its_default_and_a_comment() {
         .map(|entry| (entry.section.as_str(), entry.key.as_str(), entry.value.as_str()))
         .collect();
     let table = Config::default().settings;
-    let expected: Vec<_> =
-        table.iter().map(|setting| (setting.section, setting.key, setting.default)).collect();
+    let expected: Vec<_> = table
+        .iter()
+        .map(|setting| (setting.section.as_ref(), setting.key, setting.default))
+        .collect();
     assert_eq!(found, expected, "config.ini and the table must agree, in the same order");
 
     let lines: Vec<_> = SHIPPED.lines().collect();
@@ -180,7 +183,11 @@ fn secure_and_the_cookie_name_follow_the_place() {
 #[test]
 fn print_shows_origins_and_hides_secrets() {
     let text = "[server]\nkeep_alive = 15s\n[custom.db]\n\
-                password = hunter2\nurl = redis://u:hunter2@h/1\n";
+                password = hunter2\nurl = redis://u:hunter2@h/1\n\
+                odd = redis://:hun/hunter2@h/1\n\
+                many = redis://u:hunter2@a, rediss://v:hunter2@b:1\n\
+                query = redis://h/1?password=hunter2&db=1\n\
+                nodes = u:hunter2@a:1, v:hunter2@b:1\n";
     let config = resolve(Some(text), &[("MAYPOLE_LOG_LEVEL", "debug")]).unwrap();
     let shown = config.describe();
     let has = |line: &str| {
@@ -193,6 +200,10 @@ fn print_shows_origins_and_hides_secrets() {
     has("idle_timeout = 1d ; default");
     has("password = *** ; config.ini:4");
     has("url = redis://u:***@h/1 ; config.ini:5");
+    has("odd = redis://:***@h/1 ; config.ini:6");
+    has("many = redis://u:***@a, rediss://v:***@b:1 ; config.ini:7");
+    has("query = redis://h/1?password=***&db=1 ; config.ini:8");
+    has("nodes = u:***@b:1 ; config.ini:9");
     for text in [shown, format!("{config:?}")] {
         assert!(!text.contains("hunter2"), "{text}");
     }

@@ -208,6 +208,30 @@ pub(super) fn networks(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
+/// A comma list of origins as browsers write them, such as `https://example.org`; `null`, which is
+/// what sandboxed pages send, and `*` for all of them. May be empty.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    let items: Vec<_> = text.split(',').map(|item| item.trim().to_ascii_lowercase()).collect();
+    if items == [""] {
+        return Ok(Vec::new());
+    }
+    match items.iter().find(|item| !is_origin(item)) {
+        None => Ok(items),
+        Some(item) => Err(format!(
+            "{item:?} is no origin; it takes a list such as https://example.org, \
+             http://localhost:3000, without paths; or \"*\""
+        )),
+    }
+}
+
+fn is_origin(item: &str) -> bool {
+    let host = item.strip_prefix("https://").or_else(|| item.strip_prefix("http://"));
+    let is_host = |host: &str| {
+        !host.is_empty() && !host.contains(['/', '?', '#', '@', '\\']) && host.is_ascii()
+    };
+    matches!(item, "*" | "null") || host.is_some_and(is_host)
+}
+
 fn is_network(item: &str) -> bool {
     let (address, prefix) = match item.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),

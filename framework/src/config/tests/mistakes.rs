@@ -24,7 +24,7 @@ fn unknown_names_get_a_suggestion() {
         ),
         (
             "[server]\npath = a",
-            "config.ini:2: [server] unknown key \"path\"; it belongs in [session.file] or [session.table] or [cookie]",
+            "config.ini:2: [server] unknown key \"path\"; it belongs in [session.file] or [session.table] or [cookie] or [admin]",
         ),
         ("[server]\ncolour = red", "config.ini:2: [server] unknown key \"colour\""),
         ("[sesion]\n", "config.ini:1: unknown section [sesion]; did you mean [session]?"),
@@ -61,6 +61,14 @@ fn lines_that_are_no_ini_are_refused() {
         (
             "[server]\nlisten ; x",
             "config.ini:2: \"listen\" is neither a [section] nor a key; write key = value",
+        ),
+        (
+            "[redis.default]\npassword: hunter2",
+            "config.ini:2: \"password\" is neither a [section] nor a key; write key = value",
+        ),
+        (
+            "[redis.default]\nurl redis://u:hunter2@h/?db=1",
+            "config.ini:2: \"url\" is no key; it takes letters, digits, \".\", \"_\" and \"-\"",
         ),
         (
             "[server]\n= x",

@@ -1,0 +1,117 @@
+//! `[redis.NAME]`: where a redis is and how to talk to it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `[redis.NAME]`: one redis, be it a single server, one found by sentinels, or a cluster.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// The section's own name: `default` for `[redis.default]`.
+    pub name: String,
+    /// Where the servers are.
+    pub servers: RedisServers,
+    /// How connections are encrypted; `None` for plain ones.
+    pub tls: Option<RedisTls>,
+    /// The user and password of the servers.
+    pub login: RedisLogin,
+    /// The user and password of the sentinels.
+    pub sentinel_login: RedisLogin,
+    /// The number of the database, 0 in a cluster.
+    pub database: u32,
+    /// Exclusive connections at most.
+    pub pool_size: u32,
+    /// Time to connect, encryption and greeting included.
+    pub connect_timeout: Duration,
+    /// Time for an answer, and for a free exclusive connection.
+    pub command_timeout: Duration,
+    /// Commands that may wait for their answers.
+    pub queue: usize,
+    /// The longest pause between two attempts to connect.
+    pub reconnect_max: Duration,
+}
+
+/// Where the servers of a `[redis.NAME]` are.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisServers {
+    /// One server.
+    Single(RedisAddress),
+    /// The master that these sentinels name.
+    Sentinel {
+        /// Where sentinels listen.
+        sentinels: Vec<RedisAddress>,
+        /// What they call the master.
+        master_name: String,
+    },
+    /// A cluster that has these nodes among others.
+    Cluster(Vec<RedisAddress>),
+}
+
+/// The address of one server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RedisAddress {
+    /// A host name or address, and a port.
+    Tcp(String, u16),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Who to say one is. The password is not shown by `Debug`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct RedisLogin {
+    /// The user; `None` for the default one.
+    pub username: Option<String>,
+    /// The password; `None` to say nothing.
+    pub password: Option<String>,
+}
+
+impl fmt::Debug for RedisLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = self.password.as_ref().map(|_| "***");
+        f.debug_struct("RedisLogin")
+            .field("username", &self.username)
+            .field("password", &password)
+            .finish()
+    }
+}
+
+/// How connections to a redis are encrypted. The server's certificate is always checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RedisTls {
+    /// PEM file of the authorities to believe; `None` for those of the system.
+    pub ca: Option<PathBuf>,
+    /// PEM file of the certificate to show, and its key; `None` to show none.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl RedisSettings {
+    #[allow(dead_code, reason = "the stores that use it come next")]
+    /// The settings of a `[redis.NAME]` with nothing written in it but the servers.
+    pub(crate) fn with_defaults(name: &str, servers: RedisServers) -> Self {
+        Self {
+            name: name.to_owned(),
+            servers,
+            tls: None,
+            login: RedisLogin::default(),
+            sentinel_login: RedisLogin::default(),
+            database: 0,
+            pool_size: 8,
+            connect_timeout: Duration::from_secs(1),
+            command_timeout: Duration::from_secs(1),
+            queue: 10_000,
+            reconnect_max: Duration::from_millis(500),
+        }
+    }
+}
