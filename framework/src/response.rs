@@ -1,16 +1,20 @@
 //! A response as a value: status, headers, and a body that is bytes, a file, a stream or an
 //! upgrade. Nothing here writes to a socket.
 
+mod headers;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use self::headers::Headers;
 use crate::error::{Error, ErrorKind, Result};
-use crate::upgrade::Upgraded;
+use crate::http::ResponseHeaders;
+use crate::upgrade::{Line, Upgraded};
 
 /// What a handler answers with. Made from most types by [`IntoResponse`](crate::IntoResponse).
 ///
@@ -24,7 +28,7 @@ use crate::upgrade::Upgraded;
 /// ```
 pub struct Response {
     status: StatusCode,
-    headers: HeaderMap,
+    headers: Headers,
     body: Body,
     /// What went wrong, for the log; the client never sees it.
     error: Option<Error>,
@@ -99,7 +103,7 @@ impl Response {
     }
 
     fn with_body(status: StatusCode, body: Body) -> Self {
-        Self { status, headers: HeaderMap::new(), body, error: None }
+        Self { status, headers: Headers::default(), body, error: None }
     }
 
     /// The status.
@@ -122,7 +126,7 @@ impl Response {
     /// line break, say: that is how responses are split).
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self> {
         let (name, value) = header(name, value.as_ref())?;
-        self.headers.insert(name, value);
+        self.headers.map_mut().insert(name, value);
         Ok(self)
     }
 
@@ -132,7 +136,7 @@ impl Response {
     /// As [`header`](Self::header).
     pub fn append_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self> {
         let (name, value) = header(name, value.as_ref())?;
-        self.headers.append(name, value);
+        self.headers.map_mut().append(name, value);
         Ok(self)
     }
 
@@ -140,12 +144,23 @@ impl Response {
     /// response is sent.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        self.headers.map()
     }
 
     /// The headers, to be changed; for middleware.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+        self.headers.map_mut()
+    }
+
+    /// The headers as they are written.
+    pub(crate) fn written_headers(&self) -> ResponseHeaders<'_> {
+        self.headers.written()
+    }
+
+    /// Adds the lines of an answer for one visitor alone, if nobody has set a header but
+    /// `Content-Type`; false if somebody has.
+    pub(crate) fn set_private(&mut self) -> bool {
+        self.headers.set_private()
     }
 
     /// The bytes of the body, where they are known: `None` for a file, a stream, an upgrade.
@@ -159,7 +174,7 @@ impl Response {
     }
 
     pub(crate) fn with_content_type(mut self, content_type: HeaderValue) -> Self {
-        self.headers.insert(CONTENT_TYPE, content_type);
+        self.headers.set_content_type(content_type);
         self
     }
 
@@ -228,11 +243,18 @@ pub struct BodyWriter<'a> {
 pub(crate) trait BodySink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
     fn flush(&mut self) -> io::Result<()>;
+    /// The connection, to wait for the client's leaving and for news; `None` in memory, where
+    /// nobody stays.
+    fn line(&self) -> Option<&dyn Line>;
 }
 
 impl<'a> BodyWriter<'a> {
     pub(crate) fn new(sink: &'a mut dyn BodySink) -> Self {
         Self { sink }
+    }
+
+    pub(crate) fn sink(&mut self) -> &mut dyn BodySink {
+        self.sink
     }
 }
 

@@ -137,6 +137,11 @@ impl RequestContext {
         self.client().is_https
     }
 
+    /// The host the client asked for: as a trusted proxy says, else as its `Host` header.
+    pub(crate) fn public_host(&self) -> &str {
+        self.client().host.as_deref().unwrap_or_else(|| self.host())
+    }
+
     fn client(&self) -> &Client {
         self.client.get_or_init(|| self.environment.client(&self.head, self.peer.ip()))
     }

@@ -47,6 +47,8 @@ pub enum ErrorKind {
     SessionTooLarge,
     /// The session was destroyed or replaced while this request ran: 409 if the handler returns it.
     SessionGone,
+    /// The session is to be watched, and none is stored: 409 if the handler returns it.
+    NoSession,
     /// A session verb was used inside an `update` closure, or by a job on the blocking pool while
     /// its request uses the session: 500.
     SessionInUse,
@@ -133,7 +135,9 @@ impl Error {
         match self.inner.kind {
             ErrorKind::Request => StatusCode::BAD_REQUEST,
             ErrorKind::LoginRequired => StatusCode::FORBIDDEN,
-            ErrorKind::SessionGone | ErrorKind::TooManySessions => StatusCode::CONFLICT,
+            ErrorKind::SessionGone | ErrorKind::NoSession | ErrorKind::TooManySessions => {
+                StatusCode::CONFLICT
+            }
             ErrorKind::Overloaded
             | ErrorKind::SessionConflict
             | ErrorKind::StoreFull

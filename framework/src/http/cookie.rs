@@ -1,5 +1,7 @@
 //! The `Cookie` request header, read literally (RFC 6265bis, 5.8.3 and 4.2).
 
+use memchr::memchr;
+
 use super::bytes::trim;
 
 /// More cookies than any browser keeps for one host; the rest is not looked at.
@@ -13,8 +15,18 @@ const MAX_COOKIES: usize = 256;
 pub(crate) fn cookies<'a>(
     values: impl Iterator<Item = &'a [u8]>,
 ) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let pairs = values.flat_map(|value| value.split(|&byte| byte == b';'));
-    pairs.filter_map(parse_pair).take(MAX_COOKIES)
+    values.flat_map(pairs).filter_map(parse_pair).take(MAX_COOKIES)
+}
+
+/// What lies between semicolons. Browsers send long values, so they are searched many bytes at once.
+fn pairs(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(value);
+    std::iter::from_fn(move || {
+        let all = rest?;
+        let end = memchr(b';', all);
+        rest = end.and_then(|end| all.get(end + 1..));
+        all.get(..end.unwrap_or(all.len()))
+    })
 }
 
 fn parse_pair(pair: &[u8]) -> Option<(&str, &str)> {

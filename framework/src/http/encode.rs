@@ -1,6 +1,6 @@
 //! A response's head as bytes, and the one place that decides how its body is framed.
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::bytes::list;
 
@@ -16,11 +16,27 @@ pub(crate) enum ResponseLength {
     Unknown,
 }
 
+/// What an answer for one visitor alone says to caches.
+pub(crate) const PRIVATE_CACHE_CONTROL: &str = "private, no-store";
+/// What such an answer depends on.
+pub(crate) const PRIVATE_VARY: &str = "Cookie";
+
+/// The headers the handler, and the framework for it, set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ResponseHeaders<'a> {
+    Map(&'a HeaderMap),
+    /// No more than these; whoever has a map has them in it.
+    Few {
+        content_type: Option<&'a HeaderValue>,
+        is_private: bool,
+    },
+}
+
 /// Everything that decides about a response's head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResponseHead<'a> {
     pub(crate) status: StatusCode,
-    pub(crate) headers: &'a HeaderMap,
+    pub(crate) headers: ResponseHeaders<'a>,
     pub(crate) length: ResponseLength,
     /// From [`super::imf_fixdate`].
     pub(crate) date: &'a [u8; 29],
@@ -62,10 +78,33 @@ pub(crate) struct Encoded {
 /// `Upgrade` is sent with 101 and 426 only, where it has a meaning. 1xx and 204 carry neither
 /// length nor coding, nor does 304; 205 says `content-length: 0`.
 pub(crate) fn encode_head(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> Encoded {
-    out.reserve(192 + 48 * head.headers.len());
+    out.reserve(256);
     push_status_line(out, head.status);
+    let wants_close = match head.headers {
+        ResponseHeaders::Map(headers) => push_map(out, head, headers),
+        ResponseHeaders::Few { content_type, is_private } => {
+            push_few(out, content_type, is_private);
+            false
+        }
+    };
+    if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+        // An interim head: the final one follows, and speaks for the connection.
+        out.extend_from_slice(b"\r\n");
+        return Encoded { body: BodyCoding::None, keep_alive: head.keep_alive };
+    }
+    push_header(out, b"date", head.date);
+    let body = push_framing(out, head);
+    let keep_alive = head.keep_alive && !wants_close && body != BodyCoding::UntilClose;
+    push_connection(out, head, keep_alive);
+    out.extend_from_slice(b"\r\n");
+    Encoded { body, keep_alive }
+}
+
+/// Writes the headers of a map; says whether one of them asks to close the connection.
+fn push_map(out: &mut Vec<u8>, head: &ResponseHead<'_>, headers: &HeaderMap) -> bool {
+    out.reserve(192 + 48 * headers.len());
     let mut wants_close = false;
-    for (name, value) in head.headers {
+    for (name, value) in headers {
         match name.as_str() {
             "connection" => {
                 wants_close |= list(value.as_bytes()).any(|it| it.eq_ignore_ascii_case(b"close"));
@@ -78,17 +117,17 @@ pub(crate) fn encode_head(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> Encoded
             name => push_header(out, name.as_bytes(), value.as_bytes()),
         }
     }
-    if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
-        // An interim head: the final one follows, and speaks for the connection.
-        out.extend_from_slice(b"\r\n");
-        return Encoded { body: BodyCoding::None, keep_alive: head.keep_alive };
+    wants_close
+}
+
+fn push_few(out: &mut Vec<u8>, content_type: Option<&HeaderValue>, is_private: bool) {
+    if let Some(value) = content_type {
+        push_header(out, b"content-type", value.as_bytes());
     }
-    push_header(out, b"date", head.date);
-    let body = push_framing(out, head);
-    let keep_alive = head.keep_alive && !wants_close && body != BodyCoding::UntilClose;
-    push_connection(out, head, keep_alive);
-    out.extend_from_slice(b"\r\n");
-    Encoded { body, keep_alive }
+    if is_private {
+        // As the constants above say; a test compares.
+        out.extend_from_slice(b"cache-control: private, no-store\r\nvary: Cookie\r\n");
+    }
 }
 
 /// Writes length or coding, and says what follows the head.

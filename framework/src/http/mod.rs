@@ -14,7 +14,7 @@ mod encode;
 mod fields;
 mod forwarded;
 #[doc(hidden)]
-pub mod fuzz;
+pub(crate) mod fuzz;
 mod head;
 mod host;
 mod limits;
@@ -28,7 +28,10 @@ mod tests;
 pub(crate) use chunked::{ChunkedDecoder, push_chunk, push_last_chunk};
 pub(crate) use cidr::TrustedProxies;
 pub(crate) use date::imf_fixdate;
-pub(crate) use encode::{BodyCoding, CONTINUE, ResponseHead, ResponseLength, encode_head};
+pub(crate) use encode::{
+    BodyCoding, CONTINUE, PRIVATE_CACHE_CONTROL, PRIVATE_VARY, ResponseHead, ResponseHeaders,
+    ResponseLength, encode_head,
+};
 pub(crate) use forwarded::{Client, ForwardedHeader, client};
 pub use head::{BodyLength, RequestHead};
 pub use limits::Limits;

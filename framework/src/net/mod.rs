@@ -7,6 +7,7 @@ mod body;
 mod buffers;
 mod connection;
 mod read;
+mod upgraded;
 mod write;
 
 use std::sync::Arc;

@@ -159,6 +159,14 @@ impl<'a> Connection<'a> {
         self.engine.buffers.put(Buffers { read, write });
     }
 
+    /// Lets others have the read buffer, if nothing is in it.
+    pub(super) fn give_empty_input_back(&mut self) {
+        if self.input.unread().is_empty() {
+            let read = std::mem::take(&mut self.input).bytes;
+            self.engine.buffers.put(Buffers { read, write: Vec::new() });
+        }
+    }
+
     fn begin_request(&mut self, head: RequestHead, length: usize) -> ReadHead {
         self.input.start += length;
         self.head_deadline_ms = 0;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::read::{Connection, Input};
+use super::read::Connection;
+use super::upgraded::UpgradedSocket;
 use crate::context::RequestContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{
@@ -17,8 +18,8 @@ use crate::http::{
 };
 use crate::into_response::IntoResponse;
 use crate::response::{Body, BodySink, BodyWriter, Response, StreamBody, UpgradeBody};
-use crate::runtime::{Ending, Socket, catch_panic, is_coroutine, offload, ticks};
-use crate::upgrade::{Duplex, Upgraded};
+use crate::runtime::{Ending, Socket, catch_panic, offload, ticks};
+use crate::upgrade::{Line, Upgraded};
 
 /// Sent to a connection over the limit, before it is closed.
 pub(crate) const REFUSED_FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
@@ -70,7 +71,7 @@ impl Connection<'_> {
             &mut self.output,
             &ResponseHead {
                 status: response.status(),
-                headers: response.headers(),
+                headers: response.written_headers(),
                 length,
                 date: &self.date.1,
                 is_http10: ctx.head().version() == http::Version::HTTP_10,
@@ -145,6 +146,8 @@ impl Connection<'_> {
 
     fn write_stream(&mut self, write: StreamBody, coding: BodyCoding) -> Result<u64> {
         let output = std::mem::take(&mut self.output);
+        // It may take long, and until the next request nothing is read.
+        self.give_empty_input_back();
         let mut sink = StreamSink {
             socket: self.socket,
             limit: self.engine.timeouts.write,
@@ -172,6 +175,8 @@ impl Connection<'_> {
 
     fn write_upgrade(&mut self, run: UpgradeBody) -> Result<u64> {
         self.socket.write_all(&self.output, self.engine.timeouts.write).map_err(gone)?;
+        self.give_empty_input_back();
+        self.output = Vec::new();
         let is_broken = Arc::new(AtomicBool::new(false));
         let duplex = UpgradedSocket {
             socket: Arc::clone(self.socket),
@@ -201,7 +206,7 @@ impl Connection<'_> {
             &mut self.output,
             &ResponseHead {
                 status: response.status(),
-                headers: response.headers(),
+                headers: response.written_headers(),
                 length: ResponseLength::Exact(body.len() as u64),
                 date: &self.date.1,
                 is_http10: false,
@@ -307,54 +312,8 @@ impl BodySink for StreamSink<'_> {
         self.frame_gathered();
         self.send_pending()
     }
-}
 
-/// The socket after an upgrade, with the bytes that came behind the request first.
-struct UpgradedSocket {
-    socket: Arc<Socket>,
-    limit: Duration,
-    first: Input,
-    /// As in [`StreamSink`].
-    is_broken: Arc<AtomicBool>,
-}
-
-impl UpgradedSocket {
-    fn note<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
-        if outcome.is_err() {
-            self.is_broken.store(true, Ordering::Relaxed);
-        }
-        outcome
-    }
-}
-
-/// may cannot park a plain thread on a socket; it would panic.
-fn only_on_a_coroutine() -> io::Result<()> {
-    if is_coroutine() {
-        return Ok(());
-    }
-    Err(io::Error::new(io::ErrorKind::Unsupported, "a connection works on coroutines only"))
-}
-
-impl Duplex for UpgradedSocket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        only_on_a_coroutine()?;
-        let unread = self.first.unread();
-        if unread.is_empty() {
-            return self.note(self.socket.read(buffer));
-        }
-        let count = unread.len().min(buffer.len());
-        for (to, from) in buffer.iter_mut().zip(unread) {
-            *to = *from;
-        }
-        self.first.start += count;
-        Ok(count)
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        only_on_a_coroutine()?;
-        if self.is_broken.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        self.note(self.socket.write_all(bytes, self.limit))
+    fn line(&self) -> Option<&dyn Line> {
+        Some(self.socket)
     }
 }

@@ -4,7 +4,9 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
 use crate::http::date::imf_fixdate;
-use crate::http::encode::{BodyCoding, Encoded, ResponseHead, ResponseLength, encode_head};
+use crate::http::encode::{
+    BodyCoding, Encoded, ResponseHead, ResponseHeaders, ResponseLength, encode_head,
+};
 
 const DATE: &str = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 
@@ -38,7 +40,7 @@ fn check(case: Case<'_>, expected: &str, body: BodyCoding, keep_alive: bool) {
         &mut out,
         &ResponseHead {
             status: StatusCode::from_u16(case.status).unwrap(),
-            headers: &headers,
+            headers: ResponseHeaders::Map(&headers),
             length: case.length,
             date: &imf_fixdate(784_111_777),
             is_http10: case.is_http10,
