@@ -10,9 +10,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, ReadDir, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, ReadDir, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,12 +34,20 @@ pub(super) enum Access {
     Write,
 }
 
-/// Opens the file of a session. Links are not followed, and a pipe does not make us wait.
+/// Opens the file of a session. Links are not followed, a pipe does not make us wait, and reading
+/// does not note the time of the read, which would be a write to the disk's journal.
 pub(super) fn open(path: &Path, access: Access) -> io::Result<Opened> {
     let mut options = OpenOptions::new();
     options.read(true).write(access == Access::Write);
-    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    match options.open(path) {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let opened = match options.custom_flags(flags | libc::O_NOATIME).open(path) {
+        // Only the owner of a file may leave its times alone.
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            options.custom_flags(flags).open(path)
+        }
+        opened => opened,
+    };
+    match opened {
         Ok(file) => Ok(Opened::File(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Opened::Absent),
         Err(error) => match error.raw_os_error() {
@@ -97,6 +105,25 @@ pub(super) fn unlink(path: &Path) -> io::Result<bool> {
 /// Gives a file another name, over whatever had it.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
+}
+
+/// The sticky bit, which means nothing on a file: its name of a session was taken from it.
+const DISOWNED: u32 = 0o1000;
+
+/// Marks a file whose name was just removed or given away, should it live on under another (a
+/// backup made of hard links): whoever has it open cannot tell by its links that it is no session
+/// any more.
+pub(super) fn disown(file: &File) -> io::Result<()> {
+    let found = file.metadata()?;
+    if found.nlink() == 0 {
+        return Ok(());
+    }
+    file.set_permissions(Permissions::from_mode(found.mode() | DISOWNED))
+}
+
+/// Whether the file was marked by [`disown`].
+pub(super) fn is_disowned(found: &Metadata) -> bool {
+    found.mode() & DISOWNED != 0
 }
 
 /// The entries of a directory, or `None` if there is no such directory.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::FileStore;
 use super::contents::{Contents, Read};
+use super::descriptors::Claimed;
 use super::directory::shard_of;
 use super::disk::{self, Access, Opened, failed};
 use super::record::{self, Held, Hold};
@@ -14,6 +15,14 @@ use crate::session::{StoreError, StoreKey, Stored};
 
 /// How often a file may change under its name while one call looks for it.
 pub(super) const MAX_LOOKS: usize = 64;
+
+/// What becomes of a file after it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It is likely to be used again soon.
+    KeepOpen,
+    Close,
+}
 
 /// Reads without the lock before a reader takes it.
 const UNLOCKED_READS: usize = 3;
@@ -29,27 +38,36 @@ impl FileStore {
         access: Access,
     ) -> Result<Option<Box<Held>>, StoreError> {
         for _ in 0..MAX_LOOKS {
-            let hold = Held::open(&self.directory, key, access, self.patience)
-                .map_err(failed("cannot open a session file"))?;
-            match hold {
-                Hold::Held(held) => return Ok(Some(held)),
+            let hold = match self.descriptors.claim(key) {
+                Some(file) => Held::take(&self.directory, key, file, self.patience),
+                None => Held::open(&self.directory, key, access, self.patience),
+            };
+            match hold.map_err(failed("cannot open a session file"))? {
+                Hold::Held(held) => {
+                    if access == Access::Write && !held.file.is_kept() {
+                        self.descriptors.keep(key, &held.file, held.contents.slot_bytes);
+                    }
+                    return Ok(Some(held));
+                }
                 Hold::Absent => {
+                    self.descriptors.forget(key);
                     self.directory.check_mounted().map_err(failed("cannot find the sessions"))?;
                     return Ok(None);
                 }
                 Hold::Busy => return Err(StoreError::unavailable("a session file stayed locked")),
-                Hold::Again => {}
+                Hold::Again => self.descriptors.forget(key),
             }
         }
         Err(StoreError::unavailable("a session file changed too often"))
     }
 
     /// The record of `key`, expired or not.
-    pub(super) fn read(&self, key: &StoreKey) -> Result<Option<Contents>, StoreError> {
+    pub(super) fn read(&self, key: &StoreKey, then: Then) -> Result<Option<Contents>, StoreError> {
         let mut seen = None;
         for _ in 0..UNLOCKED_READS {
-            let read = self.read_unlocked(key).map_err(failed("cannot read a session file"))?;
-            let Some(read) = read else {
+            let read = self.read_unlocked(key, then);
+            let Some(read) = read.map_err(failed("cannot read a session file"))? else {
+                self.descriptors.forget(key);
                 self.directory.check_mounted().map_err(failed("cannot find the sessions"))?;
                 return Ok(None);
             };
@@ -68,12 +86,24 @@ impl FileStore {
         Ok(self.hold(key, Access::Read)?.map(|held| held.contents))
     }
 
-    pub(super) fn read_unlocked(&self, key: &StoreKey) -> io::Result<Option<Read>> {
-        match disk::open(&self.directory.record(key), Access::Read)? {
-            Opened::Absent => Ok(None),
-            Opened::Foreign => Ok(Some(Read::Foreign)),
-            Opened::File(file) => Contents::read(&file, &file.metadata()?, key).map(Some),
+    pub(super) fn read_unlocked(&self, key: &StoreKey, then: Then) -> io::Result<Option<Read>> {
+        let path = self.directory.record(key);
+        // A file that is kept open serves writers too.
+        let (opened, keeps) = match disk::open(&path, Access::Write) {
+            Ok(opened) => (opened, then == Then::KeepOpen),
+            Err(error) if is_read_only(&error) => (disk::open(&path, Access::Read)?, false),
+            Err(error) => return Err(error),
+        };
+        let file = match opened {
+            Opened::Absent => return Ok(None),
+            Opened::Foreign => return Ok(Some(Read::Foreign)),
+            Opened::File(file) => file,
+        };
+        let read = Contents::read(&file, &file.metadata()?, key)?;
+        if let (Read::Record(contents), true) = (&read, keeps) {
+            self.descriptors.keep(key, &Claimed::new(file), contents.slot_bytes);
         }
+        Ok(Some(read))
     }
 
     /// Creates a record where there is no file; false if there is one by now.
@@ -117,8 +147,13 @@ impl FileStore {
             .write(&self.directory, &self.durability, header, payload)
             .map_err(failed("cannot write a session file"))?;
         if grown > 0 {
+            self.descriptors.forget(held.key());
             self.usage.grown(held.shard(), grown);
         }
         Ok(())
     }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }

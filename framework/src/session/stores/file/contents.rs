@@ -54,7 +54,13 @@ impl Contents {
         })
     }
 
-    fn parse(bytes: Vec<u8>, slot_bytes: usize, key: &StoreKey, file_bytes: u64) -> Read {
+    /// What the whole bytes of a file with two slots of this size say.
+    pub(super) fn parse(
+        bytes: Vec<u8>,
+        slot_bytes: usize,
+        key: &StoreKey,
+        file_bytes: u64,
+    ) -> Read {
         let (first, second) = bytes.split_at(slot_bytes);
         let slots = [slot::decode(first, key), slot::decode(second, key)];
         let (newest, other, header) = match slots {

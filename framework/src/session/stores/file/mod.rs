@@ -4,6 +4,7 @@
 
 mod access;
 mod contents;
+mod descriptors;
 mod directory;
 mod options;
 mod quarantine;
@@ -19,8 +20,9 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use self::access::MAX_LOOKS;
+use self::access::{MAX_LOOKS, Then};
 use self::contents::Contents;
+use self::descriptors::Descriptors;
 use self::directory::{Directory, shard_of};
 use self::record::Held;
 use self::slot::Header;
@@ -72,6 +74,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// ```
 pub struct FileStore {
     directory: Directory,
+    descriptors: Box<Descriptors>,
     durability: Durability,
     usage: Usage,
     sweep: Sweep,
@@ -95,7 +98,14 @@ impl FileStore {
                 .caused_by(error)
         })?;
         let durability = Durability::new(fsync, fsync_interval);
-        Ok(Self { directory, durability, usage, sweep: Sweep::new(), patience: LOCK_PATIENCE })
+        Ok(Self {
+            directory,
+            descriptors: Box::new(Descriptors::new(options.max_open_files)),
+            durability,
+            usage,
+            sweep: Sweep::new(),
+            patience: LOCK_PATIENCE,
+        })
     }
 
     /// The absolute path of the directory.
@@ -130,8 +140,17 @@ impl FileStore {
 
 impl SessionStore for FileStore {
     fn load(&self, key: &StoreKey, now: SystemTime) -> Result<Option<Stored>, StoreError> {
-        let contents = self.read(key)?.filter(|contents| !contents.header.is_expired(now));
-        Ok(contents.map(Contents::into_stored))
+        let found = self.read(key, Then::KeepOpen)?;
+        Ok(found.filter(|found| !found.header.is_expired(now)).map(Contents::into_stored))
+    }
+
+    fn load_now(
+        &self,
+        key: &StoreKey,
+        now: SystemTime,
+    ) -> Option<Result<Option<Stored>, StoreError>> {
+        let found = Some(self.descriptors.read_now(key)?);
+        Some(Ok(found.filter(|found| !found.header.is_expired(now)).map(Contents::into_stored)))
     }
 
     fn swap(
@@ -183,8 +202,9 @@ impl SessionStore for FileStore {
         if old.version != version || old.is_expired(now) {
             return Ok(Touch::Stale);
         }
-        let Renewed { deadline, last_seen } = renewed;
-        let header = Header { sequence: old.next_sequence(), deadline, last_seen, ..old };
+        let Renewed { deadline, last_seen, evictable } = renewed;
+        let (sequence, evictable) = (old.next_sequence(), old.evictable && evictable);
+        let header = Header { sequence, deadline, last_seen, evictable, ..old };
         self.write(&held, &header, held.contents.payload())?;
         Ok(Touch::Done)
     }
@@ -194,6 +214,7 @@ impl SessionStore for FileStore {
         let bytes = held.contents.file_bytes();
         let removed = held.unlink().map_err(failed("cannot remove a session file"))?;
         if removed {
+            self.descriptors.forget(key);
             self.usage.released(shard_of(key), bytes);
             self.durability
                 .after_new_name(&self.directory, shard_of(key))
@@ -203,9 +224,9 @@ impl SessionStore for FileStore {
     }
 
     fn sweep(&self, now: SystemTime, budget: usize) -> Result<Swept, StoreError> {
-        self.sweep
-            .run(&self.directory, &self.usage, now, budget)
-            .map_err(failed("cannot sweep the session directory"))
+        let swept = self.sweep.run(&self.directory, &self.usage, now, budget);
+        self.descriptors.check(&self.directory);
+        swept.map_err(failed("cannot sweep the session directory"))
     }
 
     fn list(
@@ -222,8 +243,9 @@ impl SessionStore for FileStore {
                 if listed.len() >= limit {
                     return Ok(listed);
                 }
-                if let Some(stored) = self.load(&key, now)? {
-                    listed.push((key, stored));
+                let found = self.read(&key, Then::Close)?;
+                if let Some(found) = found.filter(|found| !found.header.is_expired(now)) {
+                    listed.push((key, found.into_stored()));
                 }
             }
         }

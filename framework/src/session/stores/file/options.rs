@@ -18,6 +18,8 @@ pub struct FileStoreOptions {
     pub max_sessions: u64,
     /// Disk space for session files, counted in blocks of 4 KB; default 8 GiB.
     pub max_total_bytes: u64,
+    /// Session files kept open between requests; default 1,024. With 0 each request opens its own.
+    pub max_open_files: usize,
     /// Directories the web server gives out: sessions must not lie in one.
     pub public_roots: Vec<PathBuf>,
 }
@@ -31,6 +33,7 @@ impl FileStoreOptions {
             fsync_interval: Duration::from_millis(100),
             max_sessions: 1_000_000,
             max_total_bytes: 8 << 30,
+            max_open_files: 1024,
             public_roots: Vec::new(),
         }
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::contents::{Contents, Read};
+use super::descriptors::Claimed;
 use super::directory::{Directory, shard_of};
 use super::disk::{self, Access, Opened};
 use super::quarantine;
@@ -30,7 +31,7 @@ pub(super) enum Hold {
 
 /// A session file whose lock is ours, with what it holds. Dropping it gives the lock back.
 pub(super) struct Held {
-    file: File,
+    pub(super) file: Claimed,
     path: PathBuf,
     key: StoreKey,
     pub(super) contents: Contents,
@@ -45,31 +46,41 @@ impl Held {
         access: Access,
         patience: Duration,
     ) -> io::Result<Hold> {
-        let path = directory.record(key);
-        let file = match disk::open(&path, access)? {
-            Opened::Absent => return Ok(Hold::Absent),
+        match disk::open(&directory.record(key), access)? {
+            Opened::Absent => Ok(Hold::Absent),
             Opened::Foreign => {
                 quarantine::foreign(directory, key, patience)?;
-                return Ok(Hold::Again);
+                Ok(Hold::Again)
             }
-            Opened::File(file) => file,
-        };
-        if !disk::lock(&file, patience)? {
+            Opened::File(file) => Self::take(directory, key, Claimed::new(file), patience),
+        }
+    }
+
+    /// As [`open`](Self::open), with a file that is open already.
+    pub(super) fn take(
+        directory: &Directory,
+        key: &StoreKey,
+        claimed: Claimed,
+        patience: Duration,
+    ) -> io::Result<Hold> {
+        if !claimed.lock(patience)? {
             return Ok(Hold::Busy);
         }
+        let (file, path) = (claimed.file(), directory.record(key));
         let found = file.metadata()?;
         // Removed or grown by the holder before us. A file with a second link (a backup, say) may
-        // have lost its name and still count one.
-        if found.nlink() == 0 || (found.nlink() > 1 && !is_named(&file, &path)?) {
+        // have lost its name and still count one; of one that was opened long ago nobody knows.
+        let may_be_elsewhere = found.nlink() > 1 || claimed.is_kept();
+        if found.nlink() == 0 || (may_be_elsewhere && !is_named(file, &path)?) {
             return Ok(Hold::Again);
         }
-        match Contents::read(&file, &found, key)? {
+        match Contents::read(file, &found, key)? {
             Read::Record(contents) => {
-                let held = Self { file, path, key: *key, contents };
+                let held = Self { file: claimed, path, key: *key, contents };
                 return Ok(Hold::Held(Box::new(held)));
             }
             // A file in quarantine has a link as well; only who still has the name may act on it.
-            Read::Unfinished | Read::Damaged(_) if !is_named(&file, &path)? => {}
+            Read::Unfinished | Read::Damaged(_) if !is_named(file, &path)? => {}
             Read::Unfinished => {
                 disk::unlink(&path)?;
             }
@@ -93,11 +104,17 @@ impl Held {
         if slot::slot_bytes_for(payload.len()) > slot_bytes {
             return self.grow(directory, durability, header, payload);
         }
-        durability.before_overwrite(&self.key, &self.file, slot_bytes)?;
+        let file = self.file.file();
+        durability.before_overwrite(&self.key, file, slot_bytes)?;
         let bytes = slot::encode(&self.key, header, payload, slot_bytes);
-        self.file.write_all_at(&bytes, self.contents.spare_offset())?;
-        durability.after_write(&self.key, &self.file)?;
+        file.write_all_at(&bytes, self.contents.spare_offset())?;
+        durability.after_write(&self.key, file)?;
         Ok(0)
+    }
+
+    /// Whose file it is.
+    pub(super) fn key(&self) -> &StoreKey {
+        &self.key
     }
 
     /// The sub-directory the file is in.
@@ -107,7 +124,9 @@ impl Held {
 
     /// Removes the file.
     pub(super) fn unlink(self) -> io::Result<bool> {
-        disk::unlink(&self.path)
+        let removed = disk::unlink(&self.path)?;
+        disk::disown(self.file.file())?;
+        Ok(removed)
     }
 
     /// A new file with larger slots takes the name. It is made durable before it does, in every
@@ -134,6 +153,7 @@ impl Held {
             let _ = disk::unlink(&temporary);
             return Err(error);
         }
+        disk::disown(self.file.file())?;
         durability.after_new_name(directory, shard)?;
         Ok((bytes.len() as u64).saturating_sub(self.contents.file_bytes()))
     }
@@ -181,7 +201,7 @@ pub(super) fn create(
 }
 
 /// Whether an open file is still what its name leads to.
-fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+pub(super) fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match std::fs::symlink_metadata(path) {
         Ok(named) => Ok(named.ino() == ours.ino() && named.dev() == ours.dev()),

@@ -1,6 +1,7 @@
 //! The calls of the contract on one key: look, write the journal, publish.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,7 +14,8 @@ use super::usage::Held;
 use crate::runtime::sync::ShortLock;
 use crate::session::stores::disk::failed;
 use crate::session::{
-    Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept, Touch,
+    ChangeListener, Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept,
+    Touch,
 };
 
 /// Records one creation may evict to get below the quotas.
@@ -62,9 +64,8 @@ impl SessionStore for TableStore {
             reserved = Held::session(new.bytes.len());
             self.make_room(reserved, now)?;
         }
-        let entry = Entry::of(key, new);
         let mut frames = Frames::with_capacity(new.bytes.len());
-        frames.put(&entry);
+        let entry = frames.record(key, new);
         self.change(key, reserved, |found| match allows(found.as_ref()) {
             Err(swap) => (Change::Nothing, Ok(swap)),
             Ok(()) => self.append(frames, Change::Put(entry), Swap::Done),
@@ -81,7 +82,7 @@ impl SessionStore for TableStore {
         self.change(key, Held::default(), |found| {
             let live = found.filter(|entry| !entry.is_expired(now) && entry.version() == version);
             let Some(entry) = live else { return (Change::Nothing, Ok(Touch::Stale)) };
-            let touched = entry.touched(renewed.deadline, renewed.last_seen);
+            let touched = entry.touched(renewed);
             let mut frames = Frames::with_capacity(0);
             frames.touch(&touched);
             self.append(frames, Change::Put(touched), Touch::Done)
@@ -103,6 +104,11 @@ impl SessionStore for TableStore {
         now: SystemTime,
     ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
         Ok(self.list_some(after, limit, now))
+    }
+
+    /// No other process changes anything here: there is nothing to tell.
+    fn watch(&self, _: Arc<dyn ChangeListener>) -> bool {
+        true
     }
 }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::super::millis::{from_ms, to_ms};
-use crate::session::{StoreKey, Stored};
+use crate::session::{Renewed, StoreKey, Stored};
 
 /// Bytes of version and last-seen before the payload.
 pub(super) const PACKED_HEADER_BYTES: usize = 16;
 
 /// The largest time that fits beside the flag.
-const MAX_MS: u64 = u64::MAX >> 1;
+pub(super) const MAX_MS: u64 = u64::MAX >> 1;
 
 /// 56 bytes in the table and one allocation.
 ///
@@ -25,17 +25,16 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    #[cfg(test)]
     pub(super) fn of(key: &StoreKey, stored: &Stored) -> Self {
-        let mut packed = Vec::with_capacity(PACKED_HEADER_BYTES + stored.bytes.len());
-        packed.extend_from_slice(&stored.version.to_le_bytes());
-        packed.extend_from_slice(&seen(stored.last_seen, stored.evictable).to_le_bytes());
-        packed.extend_from_slice(&stored.bytes);
-        Self { key: *key, deadline_ms: to_ms(stored.deadline).min(MAX_MS), packed: packed.into() }
+        super::frame::Frames::with_capacity(stored.bytes.len()).record(key, stored)
     }
 
-    /// The same record with other times.
-    pub(super) fn touched(&self, deadline: SystemTime, last_seen: SystemTime) -> Self {
-        self.with_times(to_ms(deadline).min(MAX_MS), seen(last_seen, self.is_evictable()))
+    /// The same record after a touch, which may clear the flag and never sets it.
+    pub(super) fn touched(&self, renewed: Renewed) -> Self {
+        let Renewed { deadline, last_seen, evictable } = renewed;
+        let evictable = self.is_evictable() && evictable;
+        self.with_times(to_ms(deadline).min(MAX_MS), seen(last_seen, evictable))
     }
 
     /// The same record with the times as the journal keeps them.
@@ -83,6 +82,7 @@ impl Entry {
     }
 }
 
-fn seen(last_seen: SystemTime, evictable: bool) -> u64 {
+/// Last seen and the evictable flag, packed.
+pub(super) fn seen(last_seen: SystemTime, evictable: bool) -> u64 {
     (to_ms(last_seen).min(MAX_MS) << 1) | u64::from(evictable)
 }

@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
-use super::entry::{Entry, PACKED_HEADER_BYTES};
-use crate::session::StoreKey;
+use super::super::millis::to_ms;
+use super::entry::{Entry, MAX_MS, PACKED_HEADER_BYTES, seen};
+use crate::session::{StoreKey, Stored};
 
 /// Bytes of a frame before its payload.
 pub(super) const HEADER_BYTES: usize = 72;
@@ -73,6 +74,17 @@ impl Frames {
         Self(Vec::with_capacity(HEADER_BYTES + payload_bytes))
     }
 
+    /// Adds a record, and gives it as the table will hold it.
+    pub(super) fn record(&mut self, key: &StoreKey, stored: &Stored) -> Entry {
+        let deadline_ms = to_ms(stored.deadline).min(MAX_MS);
+        let begin = self.begin(Kind::Put, key, deadline_ms, &stored.bytes);
+        self.0.extend_from_slice(&stored.version.to_le_bytes());
+        self.0.extend_from_slice(&seen(stored.last_seen, stored.evictable).to_le_bytes());
+        self.0.extend_from_slice(&stored.bytes);
+        let packed = self.0.get(begin + PACKED_AT..).unwrap_or_default();
+        Entry { key: *key, deadline_ms, packed: Arc::from(packed) }
+    }
+
     /// Adds a record as the table holds it.
     pub(super) fn put(&mut self, entry: &Entry) {
         self.push(Kind::Put, &entry.key, entry.deadline_ms, &entry.packed);
@@ -100,6 +112,13 @@ impl Frames {
 
     fn push(&mut self, kind: Kind, key: &StoreKey, deadline_ms: u64, packed: &[u8]) {
         let payload = packed.get(PACKED_HEADER_BYTES..).unwrap_or_default();
+        self.begin(kind, key, deadline_ms, payload);
+        self.0.extend_from_slice(packed);
+    }
+
+    /// Adds all that comes before the entry as the table keeps it; gives where it began.
+    fn begin(&mut self, kind: Kind, key: &StoreKey, deadline_ms: u64, payload: &[u8]) -> usize {
+        let begin = self.0.len();
         let payload_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         let bytes = &mut self.0;
         bytes.extend_from_slice(&MAGIC);
@@ -110,7 +129,7 @@ impl Frames {
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&deadline_ms.to_le_bytes());
         bytes.extend_from_slice(key.as_bytes());
-        bytes.extend_from_slice(packed);
+        begin
     }
 }
 

@@ -80,7 +80,8 @@ fn damage_is_absence_whatever_is_called_and_the_session_can_start_anew() {
                     assert_eq!(swapped.unwrap(), Swap::Missing, "{context}");
                 }
                 "touch" => {
-                    let renewed = Renewed { deadline: old.deadline, last_seen: NOW };
+                    let deadline = old.deadline;
+                    let renewed = Renewed { deadline, last_seen: NOW, evictable: true };
                     let touched = store.touch(&key, 6, renewed, NOW).unwrap();
                     assert_eq!(touched, Touch::Stale, "{context}");
                 }

@@ -1,6 +1,7 @@
 //! The file store against the contract, against crashes, and against what else may lie in its
 //! directory.
 
+mod descriptors;
 mod directory;
 mod foreign;
 mod quotas;

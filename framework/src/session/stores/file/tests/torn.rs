@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::thread;
 use std::time::Duration;
 
+use super::super::access::Then;
 use super::{NOW, Place, bytes_of, create, key, names, record, replace, write_file};
 use crate::session::{Expected, Renewed, SessionStore, Stored, Swap, Touch};
 
@@ -52,7 +53,8 @@ fn a_touch_cut_anywhere_leaves_the_old_times() {
     for size in [10, 3000, 9000] {
         let old = record(5, vec![0xaa; size]);
         let new = Stored { deadline: old.deadline + Duration::from_secs(1), ..old.clone() };
-        let renewed = Renewed { deadline: new.deadline, last_seen: new.last_seen };
+        let Stored { deadline, last_seen, .. } = new;
+        let renewed = Renewed { deadline, last_seen, evictable: true };
         check_every_cut(&old, &new, |store| {
             assert_eq!(store.touch(&key(3), 5, renewed, NOW).unwrap(), Touch::Done);
         });
@@ -173,7 +175,7 @@ fn a_torn_slot_is_believed_only_when_it_is_seen_twice() {
     replace(&store, &key, &record(2, "two"));
     let file = OpenOptions::new().write(true).open(place.file(&key)).unwrap();
     file.write_all_at(b"torn", 512 + 8).unwrap();
-    let seen = store.read_unlocked(&key).unwrap().unwrap();
+    let seen = store.read_unlocked(&key, Then::Close).unwrap().unwrap();
     let super::super::contents::Read::Record(seen) = seen else { panic!("one slot is valid") };
     assert!(!seen.is_settled(), "an invalid slot may be a write under way");
     assert_eq!(store.load(&key, NOW).unwrap(), Some(record(1, "one")), "or an old crash");

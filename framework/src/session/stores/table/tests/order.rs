@@ -13,7 +13,7 @@ enum Call {
     Load,
     Create { bytes: usize, hours: u32 },
     Replace { bytes: usize, hours: u32, stale: bool },
-    Touch { hours: u32, stale: bool },
+    Touch { hours: u32, stale: bool, evictable: bool },
     Remove,
     Sweep { budget: usize },
     Wait { minutes: u32 },
@@ -31,7 +31,8 @@ fn call() -> impl Strategy<Value = (u32, Call)> {
             hours,
             stale
         }),
-        (0..4_u32, any::<bool>()).prop_map(|(hours, stale)| Call::Touch { hours, stale }),
+        (0..4_u32, any::<bool>(), any::<bool>())
+            .prop_map(|(hours, stale, evictable)| Call::Touch { hours, stale, evictable }),
         Just(Call::Remove),
         (1..20_usize).prop_map(|budget| Call::Sweep { budget }),
         (1..90_u32).prop_map(|minutes| Call::Wait { minutes }),
@@ -87,16 +88,17 @@ impl Model {
                     self.records.insert(key, new);
                 }
             }
-            Call::Touch { hours, stale } => {
+            Call::Touch { hours, stale, evictable } => {
                 let deadline = self.now + HOUR * hours;
                 let last_seen = self.now + Duration::from_millis(5);
-                let renewed = Renewed { deadline, last_seen };
+                let renewed = Renewed { deadline, last_seen, evictable };
                 let touched = store.touch(&key, named(stale), renewed, self.now).unwrap();
                 let wanted = if found.is_some() && !stale { Touch::Done } else { Touch::Stale };
                 assert_eq!(touched, wanted);
                 if touched == Touch::Done {
                     let stored = self.records.get_mut(&key).unwrap();
                     (stored.deadline, stored.last_seen) = (deadline, last_seen);
+                    stored.evictable &= evictable;
                 }
             }
             Call::Remove => {

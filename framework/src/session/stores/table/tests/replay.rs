@@ -14,13 +14,17 @@ use crate::session::{Renewed, SessionStore, Stored, Touch};
 fn everything_is_there_again() {
     let place = Place::new();
     let store = place.store();
-    let renewed = Renewed { deadline: NOW + HOUR * 2, last_seen: NOW + Duration::from_millis(7) };
+    let (deadline, last_seen) = (NOW + HOUR * 2, NOW + Duration::from_millis(7));
     for n in 0..200 {
         create(
             &store,
             &key(n),
             &Stored { evictable: n % 3 == 0, ..record(1, vec![7; n as usize]) },
         );
+        let renewed = Renewed { deadline, last_seen, evictable: n % 4 == 0 };
+        if n % 9 == 0 {
+            let _ = store.touch(&key(n), 1, renewed, NOW).unwrap();
+        }
         if n % 2 == 0 {
             replace(&store, &key(n), &record(2, "second"));
             assert_eq!(store.touch(&key(n), 2, renewed, NOW).unwrap(), Touch::Done);
