@@ -1,0 +1,326 @@
+//! One connection that everybody shares: commands go out in one stream, answers come back in
+//! the same order.
+//!
+//! Whoever submits first yields once and then writes everybody's bytes. A coroutine of the
+//! connection reads answers and gives them to the oldest request. Requests whose time is over are
+//! told so, but keep their place, so that their late answers reach nobody else.
+
+mod connect;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, Value};
+
+use super::error::{Answer, RedisError, sorted};
+use super::requests::{Outcome, Request, Requests};
+use super::transport::Transport;
+use crate::runtime::sync::ShortLock;
+use crate::runtime::{self, Kept, Promise, give_way, spawn_alone};
+
+/// A replica is left for the new master at most so often.
+const MIN_LIFE: Duration = Duration::from_secs(1);
+/// A spare buffer is not kept beyond this size.
+const MAX_SPARE_BYTES: usize = 256 * 1024;
+
+/// How a link connects; called on a thread of its own.
+pub(super) type Dial = dyn Fn() -> Result<Transport, RedisError> + Send + Sync;
+
+/// The bounds of a link.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LinkLimits {
+    pub(super) queue: usize,
+    pub(super) timeout: Duration,
+    pub(super) reconnect_max: Duration,
+}
+
+/// A shared connection that comes back by itself; dropping it closes it.
+pub(super) struct Link {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    dial: Box<Dial>,
+    limits: LinkLimits,
+    state: ShortLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    wire: Option<Arc<Transport>>,
+    /// Which connection this is, counted from 1: what belongs to an earlier one is ignored.
+    epoch: u64,
+    since: Option<Instant>,
+    requests: Requests,
+    outgoing: Vec<u8>,
+    spare: Vec<u8>,
+    is_flushing: bool,
+    /// No new requests; the connection ends with the last answer.
+    is_retiring: bool,
+    is_closed: bool,
+    attempt: Attempt,
+}
+
+/// The way to the next connection.
+#[derive(Default)]
+struct Attempt {
+    is_running: bool,
+    pause: Duration,
+    next: Option<Instant>,
+    failure: Option<RedisError>,
+    /// Who came before the first attempt was over.
+    waiting: Vec<Arc<Promise<()>>>,
+}
+
+/// What an admission to the stream came to.
+enum Admission {
+    In(Ticket),
+    /// There was no attempt to connect yet: wait for it.
+    Wait(Arc<Promise<()>>),
+    Out(RedisError),
+}
+
+/// A submitted request.
+pub(super) struct Ticket {
+    promise: Arc<Promise<Outcome>>,
+    /// The submitter has to write what is there.
+    flush: Option<u64>,
+}
+
+/// Whether a link works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LinkState {
+    /// Nobody asked for it yet.
+    Unused,
+    /// Connected since then.
+    Up(Instant),
+    /// Not connected since then, and why.
+    Down(Instant, RedisError),
+}
+
+impl Link {
+    /// A link that connects when it is first used.
+    pub(super) fn new(limits: LinkLimits, dial: Box<Dial>) -> Self {
+        let shared = Arc::new(Shared { dial, limits, state: ShortLock::default() });
+        let kept = Arc::downgrade(&shared) as Weak<dyn Kept>;
+        if !runtime::keep(kept) {
+            log::error!("no thread looks after the connections to redis: nothing will time out");
+        }
+        Self { shared }
+    }
+
+    /// Sends `commands` in one piece and waits for all their answers.
+    pub(super) fn send(&self, commands: &[Cmd]) -> Result<Vec<Answer>, RedisError> {
+        let ticket = self.submit(commands)?;
+        self.flush_soon(&ticket);
+        ticket.wait()
+    }
+
+    /// Puts `commands` into the stream. Somebody must call [`flush_soon`](Self::flush_soon) then.
+    pub(super) fn submit<C: Borrow<Cmd>>(&self, commands: &[C]) -> Result<Ticket, RedisError> {
+        let mut has_waited = false;
+        loop {
+            match Shared::admit(&self.shared, commands, has_waited) {
+                Admission::In(ticket) => return Ok(ticket),
+                Admission::Out(error) => return Err(error),
+                Admission::Wait(promise) => promise.wait(),
+            }
+            has_waited = true;
+        }
+    }
+
+    /// Writes what waits, if this ticket was the first of a batch.
+    pub(super) fn flush_soon(&self, ticket: &Ticket) {
+        let Some(epoch) = ticket.flush else { return };
+        // The others of this round get into the same write.
+        give_way();
+        Shared::flush(&self.shared, epoch);
+    }
+
+    pub(super) fn state(&self) -> LinkState {
+        self.shared.state.with(|state| match (&state.wire, state.since) {
+            (Some(_), Some(since)) => LinkState::Up(since),
+            (None, Some(since)) => LinkState::Down(since, state.why_down()),
+            (_, None) => LinkState::Unused,
+        })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let epoch = self.shared.state.with(|state| {
+            state.is_closed = true;
+            state.epoch
+        });
+        Shared::fail(&self.shared, epoch, &RedisError::Down("it was closed".to_owned()));
+    }
+}
+
+impl Ticket {
+    /// Waits for the answers, the end of the connection, or the time-out.
+    pub(super) fn wait(self) -> Outcome {
+        self.promise.wait()
+    }
+}
+
+impl State {
+    fn why_down(&self) -> RedisError {
+        let never = || RedisError::Down("it was not connected yet".to_owned());
+        match self.attempt.failure.clone().unwrap_or_else(never) {
+            // What is lost for those who had sent something is just down for the others.
+            RedisError::Lost(why) | RedisError::Protocol(why) => RedisError::Down(why),
+            error => error,
+        }
+    }
+}
+
+impl Shared {
+    fn admit<C: Borrow<Cmd>>(self: &Arc<Self>, commands: &[C], has_waited: bool) -> Admission {
+        if commands.is_empty() {
+            let promise = Promise::new();
+            promise.give(Ok(Vec::new()));
+            return Admission::In(Ticket { promise, flush: None });
+        }
+        let promise = Promise::new();
+        let admission = self.state.with(|state| {
+            if state.is_retiring {
+                return Admission::Out(RedisError::ReadOnly);
+            }
+            if state.wire.is_none() {
+                if has_waited || state.attempt.failure.is_some() || state.is_closed {
+                    return Admission::Out(state.why_down());
+                }
+                let promise = Promise::new();
+                state.attempt.waiting.push(Arc::clone(&promise));
+                state.attempt.next.get_or_insert_with(Instant::now);
+                return Admission::Wait(promise);
+            }
+            if state.requests.commands() + commands.len() > self.limits.queue {
+                return Admission::Out(RedisError::Busy);
+            }
+            for command in commands {
+                command.borrow().write_packed_command(&mut state.outgoing);
+            }
+            let deadline = Instant::now() + self.limits.timeout;
+            state.requests.push(Request::new(Arc::clone(&promise), commands.len(), deadline));
+            let is_first = !std::mem::replace(&mut state.is_flushing, true);
+            Admission::In(Ticket { promise, flush: is_first.then_some(state.epoch) })
+        });
+        if matches!(admission, Admission::Wait(_)) {
+            self.connect_if_due();
+        }
+        admission
+    }
+
+    /// Writes everything that waits, without waiting itself: what the kernel does not take is
+    /// left to a coroutine that may wait.
+    fn flush(self: &Arc<Self>, epoch: u64) {
+        while let Some((wire, bytes)) = self.take_outgoing(epoch) {
+            let sealed = match wire.seal(bytes) {
+                Ok(sealed) => sealed,
+                Err(error) => return self.fail(epoch, &RedisError::Lost(error.to_string())),
+            };
+            match wire.try_write(&sealed) {
+                Ok(count) if count == sealed.len() => self.give_spare(sealed),
+                Ok(count) => return self.flush_slowly(epoch, wire, sealed, count),
+                Err(error) => return self.fail(epoch, &RedisError::Lost(error.to_string())),
+            }
+        }
+    }
+
+    fn take_outgoing(&self, epoch: u64) -> Option<(Arc<Transport>, Vec<u8>)> {
+        self.state.with(|state| {
+            if state.epoch != epoch {
+                return None;
+            }
+            let wire = state.wire.as_ref()?;
+            if state.outgoing.is_empty() && !wire.wants_write() {
+                state.is_flushing = false;
+                return None;
+            }
+            let spare = std::mem::take(&mut state.spare);
+            state.requests.hand_out();
+            Some((Arc::clone(wire), std::mem::replace(&mut state.outgoing, spare)))
+        })
+    }
+
+    fn give_spare(&self, mut bytes: Vec<u8>) {
+        if bytes.capacity() <= MAX_SPARE_BYTES {
+            bytes.clear();
+            self.state.with(|state| state.spare = bytes);
+        }
+    }
+
+    fn flush_slowly(
+        self: &Arc<Self>,
+        epoch: u64,
+        wire: Arc<Transport>,
+        bytes: Vec<u8>,
+        from: usize,
+    ) {
+        let shared = Arc::clone(self);
+        let write = move || {
+            // The reader waits on the first handle, and may lets only one coroutine wait on each.
+            let rest = bytes.get(from..).unwrap_or_default();
+            let written = wire.second_handle().and_then(|handle| handle.write_all(rest));
+            match written {
+                Ok(()) => Self::flush(&shared, epoch),
+                Err(error) => shared.fail(epoch, &RedisError::Lost(error.to_string())),
+            }
+        };
+        if let Err(error) = spawn_alone(write) {
+            self.fail(epoch, &RedisError::Lost(error.to_string()));
+        }
+    }
+
+    /// The encryption wants to say something that no request carries.
+    pub(super) fn flush_own(self: &Arc<Self>, epoch: u64) {
+        let is_mine = self
+            .state
+            .with(|state| state.epoch == epoch && !std::mem::replace(&mut state.is_flushing, true));
+        if is_mine {
+            self.flush(epoch);
+        }
+    }
+
+    /// The next answer of the connection `epoch`. False when that connection is over.
+    pub(super) fn receive(self: &Arc<Self>, epoch: u64, value: Value) -> bool {
+        if matches!(value, Value::Push { .. }) {
+            return true;
+        }
+        let answer = sorted(value);
+        let is_read_only = answer == Err(RedisError::ReadOnly);
+        let mut is_over = false;
+        let mut is_unasked = false;
+        let done = self.state.with(|state| {
+            if state.epoch != epoch || state.wire.is_none() {
+                is_over = true;
+                return None;
+            }
+            is_unasked = state.requests.is_empty();
+            let done = state.requests.answer(answer);
+            let is_young = state.since.is_some_and(|since| since.elapsed() < MIN_LIFE);
+            state.is_retiring |= is_read_only && !is_young;
+            is_over = state.is_retiring && state.requests.is_empty();
+            done
+        });
+        if let Some((promise, outcome)) = done {
+            promise.give(outcome);
+        }
+        if is_unasked {
+            let error = RedisError::Protocol("an answer that nobody asked for".to_owned());
+            self.fail(epoch, &error);
+        } else if is_over {
+            self.fail(epoch, &RedisError::ReadOnly);
+        }
+        !is_over && !is_unasked
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("state", &self.state()).finish()
+    }
+}

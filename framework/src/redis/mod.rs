@@ -1,0 +1,184 @@
+//! Connections to redis on the sockets of [`runtime`](crate::runtime): one that everybody shares, a
+//! few exclusive ones, and one that listens.
+//!
+//! This room knows commands, answers and what may go wrong on the way. It knows no session and
+//! gives no meaning to a key.
+
+mod cluster;
+mod dial;
+mod error;
+mod exclusive;
+mod link;
+mod listen;
+mod reader;
+mod requests;
+mod script;
+#[cfg(test)]
+pub(crate) mod tests;
+mod tls;
+mod transport;
+
+use std::fmt;
+use std::sync::Arc;
+
+use redis::{Cmd, Value};
+
+pub(crate) use error::{Answer, RedisError};
+pub(crate) use exclusive::Exclusive;
+pub(crate) use link::LinkState;
+#[allow(unused_imports, reason = "the stores that use it come next")]
+pub(crate) use listen::{Listening, Sink, Topic};
+pub(crate) use script::Script;
+
+use crate::config::{RedisServers, RedisSettings};
+use crate::error::Result;
+use cluster::Cluster;
+use dial::Dialer;
+use exclusive::Pool;
+use link::{Link, LinkLimits};
+
+/// One `[redis.NAME]`; clones share its connections.
+#[derive(Clone)]
+pub(crate) struct Redis {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dialer: Arc<Dialer>,
+    way: Way,
+    pool: Arc<Pool>,
+}
+
+/// Where commands go.
+enum Way {
+    One(Arc<Link>),
+    Many(Cluster),
+}
+
+impl Redis {
+    /// Gets ready to connect, which happens at the first command. A server that is down is no
+    /// error; files for encryption that cannot be read are one.
+    pub(crate) fn open(settings: &RedisSettings) -> Result<Self> {
+        let dialer = Arc::new(Dialer::new(settings)?);
+        let limits = LinkLimits {
+            queue: settings.queue,
+            timeout: settings.command_timeout,
+            reconnect_max: settings.reconnect_max,
+        };
+        let way = if matches!(settings.servers, RedisServers::Cluster(_)) {
+            Way::Many(Cluster::new(Arc::clone(&dialer), limits))
+        } else {
+            let dialer = Arc::clone(&dialer);
+            Way::One(Arc::new(Link::new(limits, Box::new(move || dialer.dial()))))
+        };
+        let pool = Pool::new(Arc::clone(&dialer));
+        Ok(Self { inner: Arc::new(Inner { dialer, way, pool }) })
+    }
+
+    /// Sends `commands` in one piece on the shared connection and waits for an answer to each, in
+    /// order. The coroutine parks; a plain thread blocks.
+    ///
+    /// Only the first command of a process waits for a connection. Later ones fail at once while
+    /// there is none ([`RedisError::Down`]) and when too many wait ([`RedisError::Busy`]).
+    ///
+    /// In a cluster each command goes to the master of its key, which is its first argument or the
+    /// first key of its script; the order holds for commands of one key only.
+    ///
+    /// # Errors
+    /// When there are no answers. Errors that redis answers with stand in their places; in a cluster
+    /// those of single nodes do so too.
+    pub(crate) fn send(&self, commands: &[Cmd]) -> Result<Vec<Answer>, RedisError> {
+        match &self.inner.way {
+            Way::One(link) => link.send(commands),
+            Way::Many(cluster) => cluster.send(commands),
+        }
+    }
+
+    /// Sends `commands` to the server, or to each master of a cluster one after the other.
+    ///
+    /// # Errors
+    /// When one of the masters gives no answers.
+    pub(crate) fn send_to_all(&self, commands: &[Cmd]) -> Result<Vec<Vec<Answer>>, RedisError> {
+        self.nodes()?.iter().map(|node| node.send(commands)).collect()
+    }
+
+    /// The server, or each master of a cluster.
+    ///
+    /// # Errors
+    /// When no node of a cluster tells which those are.
+    pub(crate) fn nodes(&self) -> Result<Vec<Node>, RedisError> {
+        match &self.inner.way {
+            Way::One(link) => Ok(vec![Node(Arc::clone(link))]),
+            Way::Many(cluster) => Ok(cluster.masters()?.into_iter().map(Node).collect()),
+        }
+    }
+
+    /// In a cluster, the master that `key` lives on.
+    ///
+    /// # Errors
+    /// When no node of a cluster tells which that is.
+    pub(crate) fn master_of(&self, key: &[u8]) -> Result<Option<Node>, RedisError> {
+        match &self.inner.way {
+            Way::One(_) => Ok(None),
+            Way::Many(cluster) => cluster.link_of(key).map(Node).map(Some),
+        }
+    }
+
+    /// Sends one command; as [`send`](Self::send).
+    pub(crate) fn ask(&self, command: &Cmd) -> Answer {
+        let answers = self.send(std::slice::from_ref(command))?;
+        answers.into_iter().next().unwrap_or(Ok(Value::Nil))
+    }
+
+    /// Runs `script`, which is sent in full only to a server that does not know it.
+    pub(crate) fn script(&self, script: &Script, keys: &[&[u8]], args: &[&[u8]]) -> Answer {
+        match self.ask(&script.by_hash(keys, args)) {
+            Err(RedisError::NoScript) => self.ask(&script.in_full(keys, args)),
+            answer => answer,
+        }
+    }
+
+    /// Waits for a connection of one's own: for WATCH, WAIT and commands that block.
+    ///
+    /// # Errors
+    /// When none gets free in time, or none can be made.
+    pub(crate) fn exclusive(&self) -> Result<Exclusive, RedisError> {
+        self.inner.pool.take()
+    }
+
+    /// Listens to published messages, on a connection of its own.
+    pub(crate) fn listen(&self, sink: Arc<dyn Sink>) -> Listening {
+        let settings = self.inner.dialer.settings();
+        let dialer = Arc::clone(&self.inner.dialer);
+        let dial = Box::new(move || dialer.dial());
+        Listening::new(settings.command_timeout, settings.reconnect_max, dial, sink)
+    }
+
+    /// Whether the shared connection works.
+    pub(crate) fn state(&self) -> LinkState {
+        match &self.inner.way {
+            Way::One(link) => link.state(),
+            Way::Many(cluster) => cluster.state(),
+        }
+    }
+}
+
+/// One server, for commands that mean a server and not a key, such as SCAN.
+#[derive(Debug)]
+pub(crate) struct Node(Arc<Link>);
+
+impl Node {
+    /// As [`Redis::send`].
+    pub(crate) fn send(&self, commands: &[Cmd]) -> Result<Vec<Answer>, RedisError> {
+        self.0.send(commands)
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("name", &self.inner.dialer.settings().name)
+            .field("state", &self.state())
+            .finish()
+    }
+}

@@ -1,0 +1,10 @@
+//! The room against real servers, which each test starts for itself.
+
+mod exclusive;
+mod failures;
+mod listen;
+pub(crate) mod many;
+mod measure;
+pub(crate) mod server;
+mod shared;
+mod ways;

@@ -1,0 +1,90 @@
+//! The shared connection.
+
+use std::time::{Duration, Instant};
+
+use redis::{Value, cmd};
+
+use super::server::{Server, eventually};
+use crate::redis::{LinkState, Redis, RedisError, Script};
+use crate::runtime::spawn;
+
+fn text(value: &str) -> Value {
+    Value::BulkString(value.as_bytes().to_vec())
+}
+
+#[test]
+fn sixty_four_coroutines_get_their_own_answers() {
+    let server = Server::start();
+    let redis = Redis::open(&server.settings()).unwrap();
+    let children: Vec<_> = (0..64)
+        .map(|number| {
+            let redis = redis.clone();
+            spawn(move || {
+                for round in 0..200 {
+                    let value = format!("{number}-{round}");
+                    let set = cmd("SET").arg(number).arg(&value).take();
+                    let get = cmd("GET").arg(number).take();
+                    let answers = redis.send(&[set, get]).unwrap();
+                    assert_eq!(answers, [Ok(Value::Okay), Ok(text(&value))]);
+                }
+            })
+            .unwrap()
+        })
+        .collect();
+    for child in children {
+        child.join().unwrap();
+    }
+    assert_eq!(
+        server.cli(&["CLIENT", "LIST", "TYPE", "normal"]).matches("name=maypole-test").count(),
+        1
+    );
+}
+
+#[test]
+fn a_plain_thread_can_ask_too() {
+    let server = Server::start();
+    let redis = Redis::open(&server.settings()).unwrap();
+    assert_eq!(redis.state(), LinkState::Unused, "nothing is connected before it is wanted");
+    assert_eq!(redis.ask(cmd("ECHO").arg("here")), Ok(text("here")));
+    assert!(matches!(redis.state(), LinkState::Up(_)));
+    assert_eq!(redis.send(&[]), Ok(vec![]));
+}
+
+#[test]
+fn a_script_is_sent_in_full_only_when_it_is_not_known() {
+    let server = Server::start();
+    let redis = Redis::open(&server.settings()).unwrap();
+    let script = Script::new("return {KEYS[1], ARGV[1]}");
+    let expected = Ok(Value::Array(vec![text("k"), text("a")]));
+    assert_eq!(redis.script(&script, &[b"k"], &[b"a"]), expected);
+    server.cli(&["SCRIPT", "FLUSH"]);
+    assert_eq!(redis.script(&script, &[b"k"], &[b"a"]), expected);
+    assert_eq!(redis.script(&script, &[b"k"], &[b"a"]), expected);
+    let stats = server.cli(&["INFO", "commandstats"]);
+    let calls = |name: &str| {
+        let line = stats.lines().find(|line| line.starts_with(name)).expect("was called");
+        line.split("calls=").nth(1).unwrap().split(',').next().unwrap().to_owned()
+    };
+    assert_eq!((calls("cmdstat_eval:"), calls("cmdstat_evalsha:")), ("2".into(), "3".into()));
+}
+
+#[test]
+fn after_kill_and_restart_it_is_back_within_a_second() {
+    let mut server = Server::start();
+    let redis = Redis::open(&server.settings()).unwrap();
+    redis.ask(&cmd("PING")).unwrap();
+    server.kill();
+    eventually("the end is noticed", Duration::from_secs(5), || {
+        matches!(redis.state(), LinkState::Down(..))
+    });
+    let begin = Instant::now();
+    let refused = redis.ask(&cmd("PING"));
+    assert!(matches!(refused, Err(RedisError::Down(_))), "{refused:?}");
+    assert!(begin.elapsed() < Duration::from_millis(200), "it fails at once while redis is down");
+    server.launch_and_wait();
+    let late = eventually("it is connected again", Duration::from_secs(5), || {
+        redis.ask(&cmd("PING")).is_ok()
+    });
+    println!("back {late:?} after redis");
+    assert!(late < Duration::from_secs(1), "{late:?}");
+}
