@@ -1,0 +1,159 @@
+//! The store's methods on one record.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use redis::{Cmd, cmd};
+
+use super::super::millis::to_ms;
+use super::RedisStore;
+use super::answers::{bytes, failed, number};
+use super::header;
+use super::news::News;
+use super::scripts::{SWAP_CONFLICT, SWAP_DONE, SWAP_FULL, SWAP_MISSING};
+use crate::redis::{Answer, RedisError};
+use crate::session::{
+    ChangeListener, Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept,
+    Touch,
+};
+
+/// What redis says when a key holds no string.
+const WRONG_TYPE: &str = "WRONGTYPE";
+
+impl SessionStore for RedisStore {
+    fn load(&self, key: &StoreKey, now: SystemTime) -> Result<Option<Stored>, StoreError> {
+        let answer = self.redis.ask(&self.get(key));
+        Ok(self.read(key, answer)?.filter(|found| found.deadline > now))
+    }
+
+    fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: SystemTime,
+    ) -> Result<Vec<Option<Stored>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let commands: Vec<_> = keys.iter().map(|key| self.get(key)).collect();
+        let answers = self.redis.send(&commands).map_err(failed)?;
+        let found = keys
+            .iter()
+            .zip(answers)
+            .map(|(key, answer)| Ok(self.read(key, answer)?.filter(|found| found.deadline > now)));
+        found.collect()
+    }
+
+    fn swap(
+        &self,
+        key: &StoreKey,
+        expected: Expected,
+        new: &Stored,
+        now: SystemTime,
+    ) -> Result<Swap, StoreError> {
+        self.see_clock(now);
+        let is_created = expected == Expected::Absent;
+        let news = News::Changed { version: new.version, writer: self.writer(), is_created };
+        let version = match expected {
+            Expected::Absent => [0; 8],
+            Expected::Version(version) => version.to_be_bytes(),
+        };
+        let version = if is_created { &[][..] } else { &version[..] };
+        let kept = header::kept_ms(new.deadline, now).to_string();
+        let now_ms = to_ms(now).to_string();
+        let value = header::encode(new);
+        let news = news.encode();
+        let args = [version, &value, kept.as_bytes(), now_ms.as_bytes(), &news];
+        let answer = self.run_swap(key, &args);
+        if matches!(&answer, Err(error) if error.is_unknown_outcome()) {
+            self.change_writer();
+        }
+        match number(answer)? {
+            SWAP_DONE => self.replicate(key).map(|()| Swap::Done),
+            SWAP_CONFLICT => Ok(Swap::Conflict),
+            SWAP_MISSING => Ok(Swap::Missing),
+            SWAP_FULL if is_created => Err(StoreError::Full),
+            SWAP_FULL => Err(failed(RedisError::OutOfMemory)),
+            other => Err(StoreError::unavailable(format!("redis answered {other} to a swap"))),
+        }
+    }
+
+    fn touch(
+        &self,
+        key: &StoreKey,
+        version: u64,
+        renewed: Renewed,
+        now: SystemTime,
+    ) -> Result<Touch, StoreError> {
+        let kept = header::kept_ms(renewed.deadline, now).to_string();
+        let now_ms = to_ms(now).to_string();
+        let (version, renewal) = (version.to_be_bytes(), header::renewal(renewed));
+        let args: [&[u8]; 4] = [&version, &renewal, kept.as_bytes(), now_ms.as_bytes()];
+        let name = self.names.record(key);
+        let answer = self.redis.script(&self.scripts.touch, &[name.as_bytes()], &args);
+        Ok(if number(answer)? == 1 { Touch::Done } else { Touch::Stale })
+    }
+
+    fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
+        let news = News::Removed { writer: self.writer() }.encode();
+        let name = self.names.record(key);
+        let answer = self.redis.script(&self.scripts.remove, &[name.as_bytes()], &[&news]);
+        Ok(number(answer)? == 1)
+    }
+
+    fn sweep(&self, now: SystemTime, budget: usize) -> Result<Swept, StoreError> {
+        self.sweep_step(now, budget)
+    }
+
+    fn list(
+        &self,
+        after: Option<&StoreKey>,
+        limit: usize,
+        now: SystemTime,
+    ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        self.list_page(after, limit, now)
+    }
+
+    fn settle(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.settle_replicas(key)
+    }
+
+    fn watch(&self, listener: Arc<dyn ChangeListener>) -> bool {
+        self.start_watching(listener)
+    }
+
+    fn follow(&self, key: &StoreKey, is_followed: bool) {
+        self.follow_channel(key, is_followed);
+    }
+}
+
+impl RedisStore {
+    fn get(&self, key: &StoreKey) -> Cmd {
+        let mut get = cmd("GET");
+        get.arg(self.names.record(key));
+        get
+    }
+
+    fn run_swap(&self, key: &StoreKey, args: &[&[u8]]) -> Answer {
+        let name = self.names.record(key);
+        self.redis.script(&self.scripts.swap, &[name.as_bytes()], args)
+    }
+
+    /// The record in an answer. What is none of ours is absent, with one warning.
+    fn read(&self, key: &StoreKey, answer: Answer) -> Result<Option<Stored>, StoreError> {
+        let value = match answer {
+            Err(RedisError::Server(text)) if text.starts_with(WRONG_TYPE) => Some(Vec::new()),
+            answer => bytes(answer)?,
+        };
+        let Some(value) = value else { return Ok(None) };
+        let found = header::decode(value);
+        if found.is_none() && !self.has_warned.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                target: "maypole::session", session = key.short().as_str();
+                "what redis holds under the key of a session is no record; it counts as absent \
+                 (said once)"
+            );
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,42 @@
+//! Names in redis: keys of records, channels of nodes.
+
+use crate::session::StoreKey;
+
+/// All names begin with the prefix of `[session.redis]`. A record's key is also the name of the
+/// channel on which its changes are told.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Names {
+    prefix: String,
+}
+
+impl Names {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    pub(in super::super) fn record(&self, key: &StoreKey) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// The key that a record's key or channel stands for.
+    pub(in super::super) fn key(&self, name: &[u8]) -> Option<StoreKey> {
+        let hex = name.strip_prefix(self.prefix.as_bytes())?;
+        StoreKey::from_hex(std::str::from_utf8(hex).ok()?)
+    }
+
+    /// The channels of all records, as a pattern. No other name of ours fits: they begin with
+    /// letters that are no hex digits.
+    pub(in super::super) fn all_records(&self) -> String {
+        format!("{}[0-9a-f]*", self.prefix)
+    }
+
+    /// Where nodes that keep copies are listed.
+    pub(in super::super) fn nodes(&self) -> String {
+        format!("{}nodes", self.prefix)
+    }
+
+    /// The channel of one node.
+    pub(in super::super) fn node(&self, node: u64) -> String {
+        format!("{}node:{node:016x}", self.prefix)
+    }
+}

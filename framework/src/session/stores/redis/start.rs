@@ -1,0 +1,121 @@
+//! What is looked at when a server starts: whether redis is there, lets us in, and keeps what it
+//! is given.
+
+use redis::cmd;
+
+use super::RedisStore;
+use super::answers::bytes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::redis::RedisError;
+
+/// Older ones lack commands that the store and its connections use.
+const OLDEST_MAJOR: u32 = 6;
+
+impl RedisStore {
+    /// Looks at the server once. One that is down is a warning: sessions are answered with 503
+    /// until it is there.
+    ///
+    /// # Errors
+    /// When redis refuses this user or password, or is too old.
+    pub(crate) fn look_at_server(&self) -> Result<()> {
+        let info = match self.redis.ask(&cmd("INFO")) {
+            Err(error @ RedisError::Refused(_)) if is_about_commands(&error) => {
+                log::warn!(
+                    "redis does not let this user ask for INFO: its memory policy and its \
+                            persistence are not checked"
+                );
+                return Ok(());
+            }
+            Err(error @ RedisError::Refused(_)) => {
+                let what = "redis refuses the user or password of its [redis.NAME] section";
+                return Err(Error::new(ErrorKind::Start, what).caused_by(error));
+            }
+            // The wrong port, an unknown database: waiting mends none of these.
+            Err(error @ (RedisError::Server(_) | RedisError::Protocol(_))) => {
+                let what = "redis does not do what its [redis.NAME] section says";
+                return Err(Error::new(ErrorKind::Start, what).caused_by(error));
+            }
+            Err(error) => {
+                log::warn!("sessions are unavailable until redis is there: {error}");
+                return Ok(());
+            }
+            answer => bytes(answer).ok().flatten().unwrap_or_default(),
+        };
+        let info = String::from_utf8_lossy(&info);
+        let version = field(&info, "redis_version").unwrap_or_default();
+        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_some_and(|major| major < OLDEST_MAJOR) {
+            let what = format!("redis is {version}; sessions need {OLDEST_MAJOR}.0 or later");
+            return Err(Error::new(ErrorKind::Start, what));
+        }
+        for warning in doubts(&info) {
+            log::warn!("{warning}");
+        }
+        if field(&info, "aof_enabled") == Some("1") && self.appendfsync().contains("everysec") {
+            log::warn!(
+                "redis may answer up to two seconds before it writes (appendfsync everysec): killed on \
+                 a busy disk it may lose saved sessions; appendfsync always keeps them"
+            );
+        }
+        Ok(())
+    }
+
+    /// Empty if this user may not ask.
+    pub(super) fn appendfsync(&self) -> String {
+        match self.redis.ask(cmd("CONFIG").arg("GET").arg("appendfsync")) {
+            Ok(redis::Value::Map(pairs)) => pairs.first().map(|(_, value)| format!("{value:?}")),
+            Ok(redis::Value::Array(items)) => items.get(1).map(|value| format!("{value:?}")),
+            _ => None,
+        }
+        .unwrap_or_default()
+    }
+}
+
+/// Redis says NOPERM both of a user who may not run a command and of nothing else.
+fn is_about_commands(error: &RedisError) -> bool {
+    matches!(error, RedisError::Refused(why) if why.starts_with("NOPERM"))
+}
+
+/// What an operator should know about the way redis keeps sessions.
+fn doubts(info: &str) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if field(info, "aof_enabled") == Some("0") {
+        doubts.push(
+            "redis writes no append-only file: when it is killed, saved sessions are lost \
+             (appendonly yes keeps them)"
+                .to_owned(),
+        );
+    }
+    // All our keys expire, so the volatile policies take them too.
+    let policy = field(info, "maxmemory_policy").filter(|policy| *policy != "noeviction");
+    if let (Some(policy), true) = (policy, field(info, "maxmemory") != Some("0")) {
+        doubts.push(format!(
+            "redis evicts keys when it is full (maxmemory-policy {policy}): visitors may lose their \
+             sessions; noeviction refuses new sessions instead"
+        ));
+    }
+    doubts
+}
+
+/// The value of a line `name:value`.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{doubts, field};
+
+    #[test]
+    fn what_loses_sessions_is_told() {
+        let info =
+            "# Memory\r\nmaxmemory:100\r\nmaxmemory_policy:volatile-lru\r\naof_enabled:0\r\n";
+        assert_eq!(field(info, "maxmemory"), Some("100"));
+        let told = doubts(info);
+        assert!(told.len() == 2 && told[1].contains("volatile-lru"), "{told:?}");
+        let good = "maxmemory:100\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n";
+        assert!(doubts(good).is_empty());
+        let unlimited = "maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:1\r\n";
+        assert!(doubts(unlimited).is_empty(), "nothing is evicted without a limit");
+    }
+}
