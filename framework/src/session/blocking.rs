@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::store::{
-    Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept, Touch,
+    ChangeListener, Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept,
+    Touch,
 };
 use crate::runtime;
 
 /// Makes a store whose methods block the thread (files, a database client) fit for coroutines:
-/// each call runs on the blocking pool while the calling coroutine is parked.
+/// each call runs on the blocking pool while the calling coroutine is parked, except a load that the
+/// store can answer [at once](SessionStore::load_now).
 ///
 /// Outside a coroutine the call runs where it is. When the pool's queue is full the call fails
 /// with [`StoreError::Unavailable`] without having run.
@@ -49,6 +51,9 @@ impl<S: SessionStore> Blocking<S> {
 
 impl<S: SessionStore> SessionStore for Blocking<S> {
     fn load(&self, key: &StoreKey, now: SystemTime) -> Result<Option<Stored>, StoreError> {
+        if let Some(found) = self.store.load_now(key, now) {
+            return found;
+        }
         let key = *key;
         self.on_pool(move |store| store.load(&key, now))
     }
@@ -58,6 +63,11 @@ impl<S: SessionStore> SessionStore for Blocking<S> {
         keys: &[StoreKey],
         now: SystemTime,
     ) -> Result<Vec<Option<Stored>>, StoreError> {
+        let found: Option<Result<_, _>> =
+            keys.iter().map(|key| self.store.load_now(key, now)).collect();
+        if let Some(found) = found {
+            return found;
+        }
         let keys = keys.to_vec();
         self.on_pool(move |store| store.load_many(&keys, now))
     }
@@ -70,7 +80,11 @@ impl<S: SessionStore> SessionStore for Blocking<S> {
         now: SystemTime,
     ) -> Result<Swap, StoreError> {
         let (key, new) = (*key, new.clone());
-        self.on_pool(move |store| store.swap(&key, expected, &new, now))
+        // The copy comes back, to be freed on the thread that made it: the allocator is slow with
+        // memory that always goes from one thread to another.
+        let (swapped, _) =
+            self.on_pool(move |store| Ok((store.swap(&key, expected, &new, now), new)))?;
+        swapped
     }
 
     fn touch(
@@ -101,5 +115,22 @@ impl<S: SessionStore> SessionStore for Blocking<S> {
     ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
         let after = after.copied();
         self.on_pool(move |store| store.list(after.as_ref(), limit, now))
+    }
+
+    fn settle(&self, key: &StoreKey) -> Result<(), StoreError> {
+        let key = *key;
+        self.on_pool(move |store| store.settle(&key))
+    }
+
+    fn forget(&self, key: &StoreKey) {
+        self.store.forget(key);
+    }
+
+    fn watch(&self, listener: Arc<dyn ChangeListener>) -> bool {
+        self.store.watch(listener)
+    }
+
+    fn follow(&self, key: &StoreKey, is_followed: bool) {
+        self.store.follow(key, is_followed);
     }
 }

@@ -61,7 +61,7 @@ impl Changes<'_> {
         data: super::data::Data,
         max_bytes: usize,
     ) -> Result<Record> {
-        let mut record = Record { data, ..current.clone() };
+        let mut record = current.with_data(data);
         self.log_in(&mut record);
         self.set_timeouts(&mut record);
         self.finish(record, current, max_bytes)

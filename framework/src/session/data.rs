@@ -182,6 +182,14 @@ impl Data {
             .map(|entry| std::str::from_utf8(self.bytes(&entry.name)).unwrap_or_default())
     }
 
+    /// The names in one space, sorted, with their values.
+    pub(crate) fn values(&self, space: Space) -> impl Iterator<Item = (&str, &[u8])> {
+        self.entries.iter().filter(move |entry| entry.space == space).map(|entry| {
+            let name = std::str::from_utf8(self.bytes(&entry.name)).unwrap_or_default();
+            (name, self.bytes(&entry.value))
+        })
+    }
+
     /// The key with the largest value, to be named when a record is too large.
     pub(crate) fn largest(&self) -> Option<&str> {
         let largest = self.entries.iter().max_by_key(|entry| self.bytes(&entry.value).len())?;

@@ -80,6 +80,16 @@ impl Keyring {
     pub(crate) fn reserved(&self, name: &str) -> StoreKey {
         StoreKey::from_bytes(self.reserved.clone().chain_update(name).finalize().into())
     }
+
+    /// Where the epoch of a user's sessions lies.
+    pub(crate) fn user_epoch(&self, user: &str) -> StoreKey {
+        self.reserved(&format!("epoch of\0{user}"))
+    }
+
+    /// Where the epoch of all bound sessions lies.
+    pub(crate) fn everybodys_epoch(&self) -> StoreKey {
+        self.reserved("epoch of everybody")
+    }
 }
 
 impl fmt::Debug for Keyring {
@@ -150,27 +160,32 @@ fn decode_base64url<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         return None;
     }
     let mut bytes = [0; N];
-    let mut places = bytes.iter_mut();
-    let (mut bits, mut count) = (0_u32, 0);
-    for character in text {
-        bits = (bits << 6 | digit(*character)?) & 0x3fff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            *places.next()? = u8::try_from((bits >> count) & 0xff).ok()?;
+    let (mut seen, mut spare) = (0, 0);
+    for (group, places) in text.chunks(4).zip(bytes.chunks_mut(3)) {
+        let mut bits = 0;
+        for (position, character) in group.iter().enumerate() {
+            let digit = DIGITS[usize::from(*character)];
+            seen |= digit;
+            bits |= u32::from(digit) << (26 - 6 * position);
         }
+        for (place, byte) in places.iter_mut().zip(bits.to_be_bytes()) {
+            *place = byte;
+        }
+        spare = bits << (8 * places.len());
     }
-    (bits & ((1 << count) - 1) == 0).then_some(bytes)
+    (seen & NO_DIGIT == 0 && spare == 0).then_some(bytes)
 }
 
-fn digit(character: u8) -> Option<u32> {
-    let value = match character {
-        b'A'..=b'Z' => character - b'A',
-        b'a'..=b'z' => character - b'a' + 26,
-        b'0'..=b'9' => character - b'0' + 52,
-        b'-' => 62,
-        b'_' => 63,
-        _ => return None,
-    };
-    Some(u32::from(value))
-}
+/// What is no digit has a bit that no digit has.
+const NO_DIGIT: u8 = 0x80;
+
+/// The value of each character.
+static DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 64 {
+        digits[ALPHABET[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};

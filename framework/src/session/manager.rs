@@ -12,14 +12,16 @@ mod save;
 mod successor;
 mod swap;
 mod take;
+mod tend;
 mod users;
 
 use load::Found;
 pub(super) use lock::Lease;
 pub(super) use save::Saved;
+pub(crate) use tend::{Claim, TakenIn};
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +36,8 @@ use super::settings::SessionSettings;
 use super::state::{CookieDue, Open, State};
 use super::store::{SessionStore, StoreError, Swept};
 use super::turns::Turns;
+use super::version::scrambled;
+use super::watch::{Telling, Watchers};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -51,6 +55,8 @@ pub(crate) struct Manager {
     tokens: AtomicU64,
     warned_undecodable: AtomicBool,
     user_agent: OnceLock<fn() -> Option<String>>,
+    /// Who watches which session, on this node.
+    pub(super) watchers: Arc<Watchers>,
 }
 
 /// What became of the request whose session is committed.
@@ -96,16 +102,21 @@ impl Manager {
         cookie: CookiePolicy,
         clock: Clock,
     ) -> Result<Self> {
+        let store: Arc<dyn SessionStore> = Arc::new(OffPool(store));
+        let (keyring, poll) = (Keyring::new(app), settings.watch_poll);
+        let watchers = Watchers::new(Arc::clone(&store), keyring.clone(), clock.clone(), poll);
+        let store = Arc::new(Telling { store, watchers: Arc::clone(&watchers) });
         Ok(Self {
             limit: CreationLimit::new(settings.new_sessions_per_minute),
             tokens: AtomicU64::new(u64::from_be_bytes(id::random()?)),
             warned_undecodable: AtomicBool::new(false),
             user_agent: OnceLock::new(),
-            keyring: Keyring::new(app),
+            keyring,
             queue: Queue::new(),
             turns: Arc::default(),
             events: Events::default(),
-            store: Arc::new(OffPool(store)),
+            store,
+            watchers,
             settings,
             cookie,
             clock,
@@ -142,6 +153,11 @@ impl Manager {
         self.store.sweep(self.clock.now(), budget)
     }
 
+    /// The store, for those who look after it.
+    pub(crate) fn store(&self) -> &Arc<dyn SessionStore> {
+        &self.store
+    }
+
     /// The name of the cookie whose values [`open`](Self::open) takes.
     pub(crate) fn cookie_name(&self) -> &str {
         &self.cookie.name
@@ -157,7 +173,8 @@ impl Manager {
     ///
     /// # Errors
     /// `StoreUnavailable`, `StoreFull`, `Overloaded`, `SessionConflict` (503), `SessionTooLarge`,
-    /// `SessionValue` (500): nothing of the last changes is stored, no cookie may be sent.
+    /// `SessionValue` (500): nothing of the last changes is stored, no cookie may be sent but
+    /// [that of earlier ones](Self::cookie_after_failure).
     pub(crate) fn commit(&self, session: &Session, outcome: Outcome) -> Result<Committed> {
         if outcome == Outcome::KeepOpen {
             if !session.is_touched() {
@@ -167,6 +184,12 @@ impl Manager {
             return session.with_state(|state, manager| {
                 let committed = manager.conclude(state, outcome);
                 state.head_sent = true;
+                // The browser may be back before the next save, and its touch takes the mark off
+                // without a new version: that save must not set it again.
+                let base = state.open.as_mut().and_then(|open| open.base.as_mut());
+                if let Some(base) = base.filter(|base| base.evictable) {
+                    Arc::make_mut(base).evictable = false;
+                }
                 committed
             });
         }
@@ -174,10 +197,24 @@ impl Manager {
         session.close(|state| self.conclude(state, outcome)).unwrap_or(untouched)
     }
 
+    /// The cookie that a [`commit`](Self::commit) which failed, or panicked, leaves due: the one of a
+    /// change that was stored before, by the handler's `save` or by a first step of the commit. An id
+    /// that has ended must not stay in the browser because a later change could not be stored.
+    pub(crate) fn cookie_after_failure(&self, session: &Session) -> CookieChange {
+        let due = session.close(|state| match &mut state.open {
+            // A rotation that the request only followed: the browser is told next time.
+            Some(open) if open.is_renewed && open.cookie == CookieDue::Set => CookieChange::None,
+            Some(open) => self.cookie_change(open),
+            None => CookieChange::None,
+        });
+        due.unwrap_or(CookieChange::None)
+    }
+
     /// Ends the session of a stream or an upgrade whose body is complete. Changes that nobody
     /// saved are lost: a warning and an event tell of it.
     pub(crate) fn finish(&self, session: &Session) {
         session.close(|state| {
+            (state.socket, state.watching) = (None, None);
             if let Some(open) = &state.open
                 && open.is_changed()
             {
@@ -201,18 +238,23 @@ impl Manager {
         open.settle(base);
         self.unlock(open);
         saved?;
-        if is_old_news && !self.is_live(open) {
-            open.cookie = CookieDue::None;
+        if is_old_news {
+            self.look_again(open);
         }
         Ok(Committed { cookie: self.cookie_change(open), touched: true })
     }
 
     /// Whether an id that was stored some time ago, or that this request only followed, still lives:
-    /// another request may have ended it, whose cookie must not be replaced by a dead one.
-    fn is_live(&self, open: &Open) -> bool {
-        let Some(base) = open.base.as_ref().filter(|base| !base.is_new) else { return true };
-        let found = self.find_unchecked(&base.id, self.clock.now());
-        matches!(found, Ok(Found::Live(_)) | Err(_))
+    /// another request may have ended or rotated it, whose cookie must not be replaced by one that
+    /// is dead, or will be after the grace time.
+    fn look_again(&self, open: &mut Open) {
+        let Some(base) = open.base.as_ref().filter(|base| !base.is_new) else { return };
+        match self.find_unchecked(&base.id, self.clock.now()) {
+            Ok(Found::Live(found)) => open.base = Some(found),
+            Ok(Found::Dead(_) | Found::Absent) => open.cookie = CookieDue::None,
+            // Nothing better is known.
+            Err(_) => {}
+        }
     }
 
     fn cookie_change(&self, open: &Open) -> CookieChange {
@@ -230,11 +272,7 @@ impl Manager {
 
     /// A mark no other commit has: a scrambled counter that starts at a random number.
     fn token(&self) -> u64 {
-        // The finalizer of splitmix64, a bijection, so two counts never give one token.
-        let mut token = self.tokens.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-        token = (token ^ (token >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        token = (token ^ (token >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        token ^ (token >> 31)
+        scrambled(&self.tokens)
     }
 }
 

@@ -32,22 +32,30 @@ mod timeouts;
 mod turns;
 mod users;
 mod verbs;
+mod version;
 mod view;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
 pub use blocking::Blocking;
 pub use id::Handle;
-pub use inspect::{Inspected, InspectedSession};
+pub use inspect::{Inspected, InspectedSession, RecordKind};
 pub use session::Session;
 pub use store::{
-    Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept, Touch,
+    ChangeListener, Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept,
+    Touch,
 };
 
 pub use users::Device;
 pub use view::{SessionView, View};
+pub use watch::{Change, SessionEnd};
 
 pub(crate) use cookie::CookiePolicy;
-pub(crate) use manager::{CookieChange, Manager, Outcome};
+pub(crate) use limit::network;
+pub(crate) use manager::{Claim, CookieChange, Manager, Outcome, TakenIn};
+pub(crate) use reader::{Reader, to_ms};
+pub(crate) use reserved::is_epoch;
 pub(crate) use settings::SessionSettings;
+pub(crate) use watch::{Follower, Watching};

@@ -1,31 +1,41 @@
 //! Keeps jobs on the blocking pool from asking the store: a job that waits for a session on its
 //! pool thread, while the session's holder waits for a pool thread, would wait for ever.
+//!
+//! And it is the boundary at which a store's panic becomes an answer that is lost: whether the call
+//! was carried out is as unknown, and finding that out is the manager's trade. Unwinding through a
+//! change of id would leave the client with neither session.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::store::{
-    Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept, Touch,
+    ChangeListener, Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept,
+    Touch,
 };
-use crate::runtime::is_on_pool;
+use crate::runtime::{catch_panic, is_on_pool};
 
 /// The store as the manager sees it.
 pub(super) struct OffPool(pub(super) Arc<dyn SessionStore>);
 
 impl OffPool {
-    fn store(&self) -> Result<&dyn SessionStore, StoreError> {
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         if is_on_pool() {
             let what = "a job on the blocking pool cannot ask the session store; use the session \
                         before or after it";
             return Err(StoreError::unavailable(what));
         }
-        Ok(&*self.0)
+        catch_panic(|| question(&*self.0)).unwrap_or_else(|panic| {
+            Err(StoreError::unavailable(format!("the session store panicked: {panic}")))
+        })
     }
 }
 
 impl SessionStore for OffPool {
     fn load(&self, key: &StoreKey, now: SystemTime) -> Result<Option<Stored>, StoreError> {
-        self.store()?.load(key, now)
+        self.ask(|store| store.load(key, now))
     }
 
     fn load_many(
@@ -33,7 +43,7 @@ impl SessionStore for OffPool {
         keys: &[StoreKey],
         now: SystemTime,
     ) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.store()?.load_many(keys, now)
+        self.ask(|store| store.load_many(keys, now))
     }
 
     fn swap(
@@ -43,7 +53,7 @@ impl SessionStore for OffPool {
         new: &Stored,
         now: SystemTime,
     ) -> Result<Swap, StoreError> {
-        self.store()?.swap(key, expected, new, now)
+        self.ask(|store| store.swap(key, expected, new, now))
     }
 
     fn touch(
@@ -53,15 +63,15 @@ impl SessionStore for OffPool {
         renewed: Renewed,
         now: SystemTime,
     ) -> Result<Touch, StoreError> {
-        self.store()?.touch(key, version, renewed, now)
+        self.ask(|store| store.touch(key, version, renewed, now))
     }
 
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        self.store()?.remove(key)
+        self.ask(|store| store.remove(key))
     }
 
     fn sweep(&self, now: SystemTime, budget: usize) -> Result<Swept, StoreError> {
-        self.store()?.sweep(now, budget)
+        self.ask(|store| store.sweep(now, budget))
     }
 
     fn list(
@@ -70,6 +80,22 @@ impl SessionStore for OffPool {
         limit: usize,
         now: SystemTime,
     ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
-        self.store()?.list(after, limit, now)
+        self.ask(|store| store.list(after, limit, now))
+    }
+
+    fn settle(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.ask(|store| store.settle(key))
+    }
+
+    fn forget(&self, key: &StoreKey) {
+        self.0.forget(key);
+    }
+
+    fn watch(&self, listener: Arc<dyn ChangeListener>) -> bool {
+        self.0.watch(listener)
+    }
+
+    fn follow(&self, key: &StoreKey, is_followed: bool) {
+        self.0.follow(key, is_followed);
     }
 }

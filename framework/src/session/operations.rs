@@ -12,6 +12,7 @@ use std::fmt;
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use smallvec::SmallVec;
 
 use super::data::{Data, Key, Space, Value};
 use crate::error::{Error, ErrorKind, Result};
@@ -159,7 +160,7 @@ pub(crate) fn apply<'a>(
 /// `SessionValue` if `value` refuses to be serialized, or is nested so deeply that it could not be
 /// read again.
 pub(crate) fn encode<T: Serialize + ?Sized>(key: &Key, value: &T) -> Result<Value> {
-    let mut bytes = Vec::with_capacity(16);
+    let mut bytes = SmallVec::<[u8; SHORT]>::new();
     ciborium::into_writer(value, &mut bytes).map_err(|_| {
         let what = format!("the value for session key {:?} cannot be stored", key.name);
         Error::new(ErrorKind::SessionValue, what)
@@ -173,7 +174,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(key: &Key, value: &T) -> Result<Valu
             Error::new(ErrorKind::SessionValue, what)
         })?;
     }
-    Ok(bytes.into())
+    Ok(Value::from(bytes.as_slice()))
 }
 
 /// The value in `bytes`.
@@ -205,11 +206,13 @@ fn wrong_type(key: &Key, expected: &str, found: &[u8]) -> Error {
     Error::new(ErrorKind::SessionValue, what)
 }
 
+/// The integer in `bytes`; as [`decode`], with a short way for what is written nearly always.
+pub(crate) fn number(key: &Key, bytes: &[u8]) -> Result<i64> {
+    cbor::number(bytes).map_or_else(|| decode(key, bytes), Ok)
+}
+
 fn incremented(key: &Key, value: Option<&[u8]>, by: i64) -> Result<i64> {
-    let value: i64 = match value {
-        Some(bytes) => decode(key, bytes)?,
-        None => 0,
-    };
+    let value = value.map_or(Ok(0), |bytes| number(key, bytes))?;
     value.checked_add(by).ok_or_else(|| {
         let what = format!("session key {:?} cannot be incremented beyond 64 bits", key.name);
         Error::new(ErrorKind::SessionValue, what)

@@ -40,6 +40,8 @@ impl Queue {
     /// two requests could differ.
     pub(crate) fn in_turn<T>(&self, key: &StoreKey, commit: impl FnOnce(&mut Turn<'_>) -> T) -> T {
         let place = self.enter(key);
+        #[cfg(test)]
+        crate::runtime::checked::point();
         let mut left = place.slot.turn.lock();
         commit(&mut Turn { left: &mut left, slot: &place.slot })
     }

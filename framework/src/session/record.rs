@@ -123,23 +123,43 @@ pub(crate) enum Undecodable {
 }
 
 /// The marks of the last 16 commits, by which a writer whose answer was lost knows its own write.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Tokens(Vec<u64>);
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(crate) struct Tokens {
+    /// As the record has them, oldest first.
+    bytes: Vec<u8>,
+}
 
 impl Tokens {
     pub(crate) fn push(&mut self, token: u64) {
-        if self.0.len() == MAX_TOKENS {
-            self.0.remove(0);
+        if self.bytes.len() < 8 * MAX_TOKENS {
+            self.bytes.extend_from_slice(&token.to_be_bytes());
+            return;
         }
-        self.0.push(token);
+        self.bytes.copy_within(8.., 0);
+        if let Some(last) = self.bytes.last_chunk_mut() {
+            *last = token.to_be_bytes();
+        }
     }
 
     pub(crate) fn contains(&self, token: u64) -> bool {
-        self.0.contains(&token)
+        self.bytes.chunks_exact(8).any(|known| *known == token.to_be_bytes())
     }
 
     pub(crate) fn last(&self) -> Option<u64> {
-        self.0.last().copied()
+        self.bytes.last_chunk().map(|last| u64::from_be_bytes(*last))
+    }
+
+    /// With room for one more.
+    fn of(bytes: &[u8]) -> Self {
+        let mut tokens = Self { bytes: Vec::with_capacity(8 * MAX_TOKENS) };
+        tokens.bytes.extend_from_slice(bytes);
+        tokens
+    }
+}
+
+impl Clone for Tokens {
+    fn clone(&self) -> Self {
+        Self::of(&self.bytes)
     }
 }
 
@@ -162,10 +182,9 @@ impl Entry {
 impl Record {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.encoded_len());
+        let times = [to_ms(self.created), millis(self.idle), to_ms(self.absolute)];
         out.extend_from_slice(&[FORMAT, KIND_SESSION, self.flags()]);
-        out.extend_from_slice(&to_ms(self.created).to_be_bytes());
-        out.extend_from_slice(&millis(self.idle).to_be_bytes());
-        out.extend_from_slice(&to_ms(self.absolute).to_be_bytes());
+        out.extend_from_slice(times.map(u64::to_be_bytes).as_flattened());
         out.extend_from_slice(self.handle.as_bytes());
         if let Some(key) = &self.pending {
             out.extend_from_slice(key.as_bytes());
@@ -179,12 +198,27 @@ impl Record {
             out.extend_from_slice(&self.epochs.user.to_be_bytes());
             out.extend_from_slice(&self.epochs.everybody.to_be_bytes());
         }
-        out.push(u8::try_from(self.tokens.0.len()).unwrap_or(0));
-        for token in &self.tokens.0 {
-            out.extend_from_slice(&token.to_be_bytes());
-        }
+        out.push(u8::try_from(self.tokens.bytes.len() / 8).unwrap_or(0));
+        out.extend_from_slice(&self.tokens.bytes);
         self.data.encode(&mut out);
         out
+    }
+
+    /// The same session with other data.
+    pub(crate) fn with_data(&self, data: Data) -> Self {
+        Self {
+            created: self.created,
+            idle: self.idle,
+            absolute: self.absolute,
+            handle: self.handle,
+            pending: self.pending,
+            lifetime: self.lifetime,
+            user: self.user.clone(),
+            epochs: self.epochs,
+            last_auth: self.last_auth,
+            tokens: self.tokens.clone(),
+            data,
+        }
     }
 
     /// The length of [`encode`](Self::encode)'s bytes.
@@ -193,7 +227,7 @@ impl Record {
             + self.last_auth.map_or(0, |_| 8)
             + self.user.as_ref().map_or(0, |user| 1 + user.len() + 16)
             + 1
-            + 8 * self.tokens.0.len()
+            + self.tokens.bytes.len()
             + self.data.encoded_len()
     }
 
@@ -241,14 +275,11 @@ impl Record {
                 Some(user)
             }
         };
-        let mut tokens = Tokens::default();
         let count = usize::from(reader.byte()?);
         if count > MAX_TOKENS {
             return None;
         }
-        for _ in 0..count {
-            tokens.push(reader.u64()?);
-        }
+        let tokens = Tokens::of(reader.take(8 * count)?);
         let at = reader.at;
         let data = Data::index(bytes, at)?;
         Some(Self {

@@ -27,9 +27,34 @@ const KIND_INDEX: u8 = 4;
 const KIND_LOCK: u8 = 5;
 const PLACE_BYTES: usize = 32 + 8;
 
+/// What a record under a reserved key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reserved {
+    Epoch,
+    Index,
+    Lock,
+}
+
+impl Reserved {
+    /// What these bytes are, by how they begin; `None` for a session, a tombstone and garbage.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [FORMAT, KIND_EPOCH, ..] => Some(Self::Epoch),
+            [FORMAT, KIND_INDEX, ..] => Some(Self::Index),
+            [FORMAT, KIND_LOCK, ..] => Some(Self::Lock),
+            _ => None,
+        }
+    }
+}
+
 /// An entry whose session is not there yet may still be about to come for so long: entries are
 /// made before their sessions, so that no session is ever missing in the index.
 const RESERVED: Duration = Duration::from_secs(60);
+
+/// Whether these bytes are those of an epoch.
+pub(crate) fn is_epoch(bytes: &[u8]) -> bool {
+    Reserved::of(bytes) == Some(Reserved::Epoch)
+}
 
 /// The epoch in a record. One that cannot be read counts as raised when it was written: who was
 /// bound before is out, who binds now is in.
@@ -126,6 +151,14 @@ impl Index {
             bytes.extend(to_ms(place.since).to_be_bytes());
         }
         bytes
+    }
+
+    /// Adds what `other` lists and this one does not.
+    pub(crate) fn join(&mut self, other: &Self) {
+        let missing = other.places.iter().filter(|place| !self.contains(&place.key)).copied();
+        let missing: Vec<_> = missing.collect();
+        self.places.extend(missing);
+        self.places.sort_by_key(|place| place.since);
     }
 
     pub(crate) fn contains(&self, key: &StoreKey) -> bool {

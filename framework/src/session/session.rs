@@ -9,6 +9,7 @@ use super::cookie::Presented;
 use super::in_use;
 use super::manager::{Committed, CookieChange, Manager};
 use super::state::{Open, State};
+use super::watch::watch_for_socket;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::is_on_pool;
 use crate::runtime::sync::Mutex;
@@ -62,7 +63,27 @@ impl Session {
 
     /// Runs a verb on the loaded session. Other verbs of this session wait meanwhile.
     pub(super) fn with<T>(&self, verb: impl FnOnce(&mut Open, &Manager) -> Result<T>) -> Result<T> {
-        self.with_state(|state, manager| verb(manager.loaded(state)?, manager))
+        self.with_state(|state, manager| {
+            if state.is_stale {
+                manager.reload_present(state)?;
+                state.is_stale = false;
+            }
+            manager.loaded(state)?;
+            watch_for_socket(state, manager);
+            verb(manager.loaded(state)?, manager)
+        })
+    }
+
+    /// The next verb starts from what is stored then, with the changes nobody saved on top: for
+    /// connections that stay, where time passes between two uses. Costs nothing if none follows.
+    pub(crate) fn look_again(&self) {
+        if self.is_touched() {
+            self.with_state(|state, _| {
+                state.is_stale = state.open.is_some();
+                Ok(())
+            })
+            .ok();
+        }
     }
 
     pub(super) fn with_state<T>(
@@ -123,6 +144,9 @@ impl Inner {
             addr: self.addr,
             open: None,
             head_sent: false,
+            is_stale: false,
+            socket: None,
+            watching: None,
         }))
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct SessionSettings {
     pub(crate) max_session_bytes: usize,
     /// Sessions one client address may start per minute; 0 = no limit.
     pub(crate) new_sessions_per_minute: u32,
+    /// How often watched sessions are looked at, if the store tells nothing of other processes.
+    pub(crate) watch_poll: Option<Duration>,
 }
 
 impl Default for SessionSettings {
@@ -50,6 +52,7 @@ impl Default for SessionSettings {
             lock_lease: Duration::from_secs(30),
             max_session_bytes: 64 * 1024,
             new_sessions_per_minute: 30_000,
+            watch_poll: Some(Duration::from_secs(1)),
         }
     }
 }
@@ -69,8 +72,10 @@ impl SessionSettings {
             max_sessions_per_user: session.max_sessions_per_user,
             user_policy: session.max_sessions_per_user_policy,
             locks_requests: session.concurrency == Concurrency::Lock,
+            lock_lease: session.lock_lease,
             max_session_bytes: session.max_session_bytes,
             new_sessions_per_minute: session.new_sessions_per_minute.unwrap_or(0),
+            watch_poll: config.live.session_poll,
             ..Self::default()
         }
     }

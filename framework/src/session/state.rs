@@ -12,10 +12,11 @@ use super::manager::Lease;
 use super::operations::Operation;
 use super::record::Record;
 use super::store::{StoreKey, Stored};
+use super::version::next_version;
+use super::watch::{Follower, Watching};
 use crate::error::Result;
 
 /// The interior of a [`Session`](super::Session), behind its lock.
-#[derive(Debug)]
 pub(super) struct State {
     pub(super) presented: Presented,
     pub(super) addr: Option<IpAddr>,
@@ -23,6 +24,12 @@ pub(super) struct State {
     pub(super) open: Option<Open>,
     /// Set when the response head has gone: no cookie can follow.
     pub(super) head_sent: bool,
+    /// The next verb loads the stored state again.
+    pub(super) is_stale: bool,
+    /// The socket that wants to know of the session's end.
+    pub(super) socket: Option<Arc<dyn Follower>>,
+    /// It is told, and rotations are followed for it.
+    pub(super) watching: Option<Watching>,
 }
 
 /// A session after its load.
@@ -66,7 +73,7 @@ impl Base {
         Arc::new(Self {
             id: self.id.clone(),
             key: self.key,
-            version: self.version.wrapping_add(1),
+            version: next_version(self.version),
             deadline: record.deadline(now),
             last_seen: now,
             evictable: self.evictable,

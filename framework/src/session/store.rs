@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The name a record has in a store: the SHA-256 of a session id, or of a reserved name.
@@ -30,13 +31,13 @@ impl StoreKey {
     /// The key written as 64 hex digits, as [`fmt::Display`] writes it.
     #[must_use]
     pub fn from_hex(hex: &str) -> Option<Self> {
-        if hex.len() != 64 || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return None };
+        if pairs.len() != 32 {
             return None;
         }
         let mut bytes = [0; 32];
-        for (byte, digits) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            let digits = std::str::from_utf8(digits).ok()?;
-            *byte = u8::from_str_radix(digits, 16).ok()?;
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = digit_value(*high)? << 4 | digit_value(*low)?;
         }
         Some(Self(bytes))
     }
@@ -50,7 +51,27 @@ impl StoreKey {
 
 impl fmt::Display for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // In one piece: a `{:02x}` for each byte costs six thousand instructions a key, and
+        // redis is told the key at every load and save.
+        let mut digits = [0; 64];
+        let (pairs, _) = digits.as_chunks_mut::<2>();
+        for ([high, low], byte) in pairs.iter_mut().zip(self.0) {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+        }
+        f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
+    }
+}
+
+/// The lower-case hex digit of a value below 16.
+const fn digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
+}
+
+const fn digit_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
     }
 }
 
@@ -104,7 +125,7 @@ pub enum Swap {
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Touch {
-    /// Deadline and last-seen are renewed; bytes and version are as they were.
+    /// Deadline, last-seen and the mark are renewed; bytes and version are as they were.
     Done,
     /// The record has another version, or is missing or expired; nothing was changed or created.
     Stale,
@@ -180,8 +201,8 @@ impl StdError for StoreError {
 /// cannot be read back (damaged bytes, foreign data) is absent, with one warning; it is not an
 /// error, and it does not come back.
 ///
-/// **Panics.** A panic in a store fails the one request it served, like
-/// [`StoreError::Unavailable`].
+/// **Panics.** A panic in a store is taken for [`StoreError::Unavailable`]: whether the call was
+/// carried out is unknown.
 ///
 /// # Errors
 /// Every method fails with [`StoreError::Unavailable`] when the answer is not known. "No such
@@ -190,6 +211,17 @@ impl StdError for StoreError {
 pub trait SessionStore: Send + Sync + 'static {
     /// The record under `key`, if there is one and its deadline has not passed.
     fn load(&self, key: &StoreKey, now: SystemTime) -> Result<Option<Stored>, StoreError>;
+
+    /// What [`load`](Self::load) gives, if that is known without waiting for anything; `None` if not,
+    /// which is the default. [`Blocking`](super::Blocking) asks here before it goes to the pool.
+    fn load_now(
+        &self,
+        key: &StoreKey,
+        now: SystemTime,
+    ) -> Option<Result<Option<Stored>, StoreError>> {
+        let _ = (key, now);
+        None
+    }
 
     /// The records under several keys, in their order: what [`load`](Self::load) gives for each,
     /// not all at one moment. A store whose calls are dear (a round trip, a thread) does it in one.
@@ -213,7 +245,8 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> Result<Swap, StoreError>;
 
     /// Renews deadline and last-seen of the record with exactly this version, without a new
-    /// version. Never creates.
+    /// version, and takes the mark [`evictable`](Renewed::evictable) off it if told so. Never
+    /// creates.
     fn touch(
         &self,
         key: &StoreKey,
@@ -242,13 +275,85 @@ pub trait SessionStore: Send + Sync + 'static {
         let _ = (after, limit, now);
         Err(StoreError::Unsupported)
     }
+
+    /// Returns when no reader of this store, on any node, is given a state of `key` that is older
+    /// than what it holds now. Called after a session was ended, revoked or got another id, before
+    /// the response leaves. A store without copies elsewhere has nothing to do, which is the
+    /// default; one that keeps copies (memory in front of a server) or replicas waits for them here.
+    ///
+    /// An error means that this is not known; the change itself stands.
+    fn settle(&self, key: &StoreKey) -> Result<(), StoreError> {
+        let _ = key;
+        Ok(())
+    }
+
+    /// Drops the copies of `key` that this store keeps, so that the next [`load`](Self::load) gives
+    /// the present state, whatever other processes did. Called where a session is loaded once more:
+    /// by `reload`, and when its lock was taken. A store without copies has nothing to do, which
+    /// is the default.
+    fn forget(&self, key: &StoreKey) {
+        let _ = key;
+    }
+
+    /// From now on tells `listener` of changes that other processes make to the keys that are
+    /// [followed](Self::follow); of changes by this process it may. Called once, at start.
+    /// Optional: true if the store can do it. Without it a change made by another process is seen
+    /// by those who load the record again.
+    fn watch(&self, listener: Arc<dyn ChangeListener>) -> bool {
+        let _ = listener;
+        false
+    }
+
+    /// Begins or ends the interest of the [watching](Self::watch) listener in `key`. Neither waits
+    /// nor fails: what cannot be followed just now is followed as soon as it can, after a call of
+    /// [`ChangeListener::missed`].
+    fn follow(&self, key: &StoreKey, is_followed: bool) {
+        let _ = (key, is_followed);
+    }
 }
 
-/// The times a [`touch`](SessionStore::touch) writes.
+/// Hears from a store what other processes changed; see [`SessionStore::watch`].
+///
+/// It is called on any thread or coroutine of the store's, must not wait there, and may be told of
+/// one change several times.
+pub trait ChangeListener: Send + Sync + 'static {
+    /// The record under `key` has this version now, or one after it.
+    fn changed(&self, key: &StoreKey, version: u64);
+
+    /// Some changes may not have been told: every followed key is to be looked at again.
+    fn missed(&self);
+}
+
+/// What a [`touch`](SessionStore::touch) writes beside the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Renewed {
     /// The new deadline.
     pub deadline: SystemTime,
     /// When the session was used.
     pub last_seen: SystemTime,
+    /// Whether an [evictable](Stored::evictable) record stays so. False takes the mark off for good;
+    /// true leaves it as it is and **never sets it**, since the touch may come late.
+    pub evictable: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoreKey;
+
+    #[test]
+    fn a_key_is_written_as_64_digits_and_read_back() {
+        let mut bytes = [0; 32];
+        bytes[..5].copy_from_slice(&[0x00, 0x09, 0xa0, 0x9f, 0xff]);
+        let key = StoreKey::from_bytes(bytes);
+        let hex = key.to_string();
+        assert_eq!(hex, format!("0009a09fff{}", "0".repeat(54)));
+        assert_eq!(StoreKey::from_hex(&hex), Some(key));
+        for wrong in [&hex[1..], &hex[2..], &format!("{hex}00"), &hex.to_uppercase(), "", "0"] {
+            assert_eq!(StoreKey::from_hex(wrong), None, "{wrong}");
+        }
+        for wrong in ["g", "`", "/", ":", "+", "é"] {
+            let filled = format!("{wrong}{}", &hex[wrong.len()..]);
+            assert_eq!(StoreKey::from_hex(&filled), None, "{filled}");
+        }
+    }
 }

@@ -86,7 +86,10 @@ impl Session {
     /// [`set`](Self::set).
     pub fn increment(&self, key: &str, by: i64) -> Result<i64> {
         let key = user_key(key)?;
-        self.write_and_read(&key, Operation::Increment { key: key.clone(), by })
+        self.with(|open, manager| {
+            write(open, manager, Operation::Increment { key: key.clone(), by })?;
+            operations::number(&key, open.get(&key).unwrap_or_default())
+        })
     }
 
     /// Appends `item` to the list under `key` (an empty one if there is none) and returns its
@@ -200,7 +203,7 @@ impl Session {
     /// all count.
     ///
     /// The coroutine waits, in turn with others of this process, never the worker. A holder that
-    /// died, or took longer than the lease of 30 seconds, loses the lock to the next; if it commits
+    /// died, or took longer than `[session] lock_lease` (30 s), loses the lock to the next; if it commits
     /// after that it gets `SessionConflict`, and nothing is stored. A session that is not stored
     /// yet is nobody else's: there is nothing to wait for.
     ///

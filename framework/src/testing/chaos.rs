@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use crate::runtime;
 use crate::runtime::sync::ShortLock;
 use crate::session::{
-    Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept, Touch,
+    ChangeListener, Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept,
+    Touch,
 };
 
 /// A method of a [`SessionStore`].
@@ -27,6 +28,8 @@ pub enum StoreCall {
     Sweep,
     /// [`SessionStore::list`].
     List,
+    /// [`SessionStore::settle`].
+    Settle,
 }
 
 /// What goes wrong with one call.
@@ -243,6 +246,22 @@ impl<S: SessionStore> SessionStore for ChaosStore<S> {
         now: SystemTime,
     ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
         self.call(StoreCall::List, |store| store.list(after, limit, now))
+    }
+
+    fn settle(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.call(StoreCall::Settle, |store| store.settle(key))
+    }
+
+    fn forget(&self, key: &StoreKey) {
+        self.store.forget(key);
+    }
+
+    fn watch(&self, listener: Arc<dyn ChangeListener>) -> bool {
+        self.store.watch(listener)
+    }
+
+    fn follow(&self, key: &StoreKey, is_followed: bool) {
+        self.store.follow(key, is_followed);
     }
 }
 

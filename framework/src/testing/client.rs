@@ -20,6 +20,7 @@ use crate::response::{Body, BodySink, BodyWriter, Response};
 use crate::runtime::sync::ShortLock;
 use crate::runtime::{self, catch_panic, here, run_to_end};
 use crate::server::{limits, runtime_settings};
+use crate::upgrade::Line;
 
 /// A browser without a window. A clone is another tab: it shares the cookie jar.
 ///
@@ -287,6 +288,10 @@ impl BodySink for MemorySink {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn line(&self) -> Option<&dyn Line> {
+        None
     }
 }
 

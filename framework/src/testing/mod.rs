@@ -7,8 +7,12 @@ mod conformance;
 mod jar;
 
 pub use crate::clock::ManualClock;
+/// Entries for fuzzing; see `websocket` for the frames of WebSockets.
 #[doc(hidden)]
-pub use crate::http::fuzz;
+pub mod fuzz {
+    pub use crate::http::fuzz::{chunked, cookie, forwarded, head, path};
+    pub use crate::live::fuzz::websocket;
+}
 pub use chaos::{ChaosStore, Fault, StoreCall};
 pub use client::{TestClient, TestRequest, TestResponse};
 pub use conformance::store_conformance;

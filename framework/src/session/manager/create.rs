@@ -10,6 +10,7 @@ use super::super::id::{self, Handle, SessionId};
 use super::super::record::{Entry, Epochs, Lifetime, Record, Tokens};
 use super::super::state::{Base, CookieDue, Open};
 use super::super::store::{Expected, StoreError, Swap};
+use super::super::version::first_version;
 use super::index;
 use super::race::Race;
 use super::save::Saved;
@@ -103,7 +104,7 @@ impl Manager {
             let found = self.store.load(&base.key, now).map_err(store_error)?;
             match found.and_then(|found| self.read(&base.key, found, now)) {
                 Some((Entry::Session(record), _)) if record.tokens.contains(token) => {
-                    return Ok(());
+                    return self.settle(&base.key);
                 }
                 _ => race.lost()?,
             }
@@ -125,10 +126,4 @@ impl Manager {
             data: Data::default(),
         })
     }
-}
-
-/// The version of a new record: random, so that none is ever repeated for a key, with room to
-/// count up.
-pub(super) fn first_version() -> Result<u64> {
-    Ok(u64::from_be_bytes(id::random()?) >> 2)
 }

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use super::super::events::Event;
 use super::super::record::{End, Tombstone};
 use super::super::state::{Base, CookieDue, Fate, Open};
-use super::super::store::{Expected, StoreError, Stored, Swap};
+use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
+use super::super::version::next_version;
 use super::load::Found;
 use super::race::Race;
 use super::{Manager, later, store_error};
@@ -54,7 +55,13 @@ impl Manager {
             Some(dead) if dead.successor().is_some() => open.is_gone = true,
             _ => open.cookie = CookieDue::None,
         }
-        Ok(())
+        // Last, since the session has ended whatever comes of this, and its cookie is to go.
+        self.settle(&current.key)
+    }
+
+    /// Waits until nobody is given an older state of `key`, on any node.
+    pub(super) fn settle(&self, key: &StoreKey) -> Result<()> {
+        self.store.settle(key).map_err(store_error)
     }
 
     /// A tombstone as the store keeps it after version `version`.
@@ -65,7 +72,7 @@ impl Manager {
         };
         Stored {
             bytes: tombstone.encode(),
-            version: version.wrapping_add(1),
+            version: next_version(version),
             deadline: later(now, kept),
             last_seen: now,
             evictable: false,

@@ -7,7 +7,7 @@ use super::super::record::{Epochs, Record};
 use super::super::reserved;
 use super::super::state::{Base, Open};
 use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
-use super::create::first_version;
+use super::super::version::{first_version, next_version};
 use super::load::Found;
 use super::race::Race;
 use super::{Manager, later, store_error};
@@ -26,7 +26,7 @@ struct Raised {
 impl Manager {
     /// The epochs a session of `user` is bound under now.
     pub(in super::super) fn epochs(&self, user: &str, now: SystemTime) -> Result<Epochs> {
-        let keys = [self.user_epoch(user), self.everybodys_epoch()];
+        let keys = [self.keyring.user_epoch(user), self.keyring.everybodys_epoch()];
         let found = self.store.load_many(&keys, now).map_err(store_error)?;
         let mut epochs = found.iter().map(|found| found.as_ref().map_or(0, reserved::epoch));
         let (Some(user), Some(everybody), None) = (epochs.next(), epochs.next(), epochs.next())
@@ -46,7 +46,7 @@ impl Manager {
 
     /// Ends all sessions of `user`.
     pub(in super::super) fn revoke_all(&self, user: &str) -> Result<()> {
-        match self.raise(&self.user_epoch(user)) {
+        match self.raise(&self.keyring.user_epoch(user)) {
             // No room for an epoch: what is listed ends one by one, which makes no record.
             Err(error) if error.kind() == ErrorKind::StoreFull => self.revoke_listed(user),
             raised => raised.map(drop),
@@ -55,7 +55,7 @@ impl Manager {
 
     /// Ends the sessions of all users.
     pub(in super::super) fn revoke_everybody(&self) -> Result<()> {
-        self.raise(&self.everybodys_epoch()).map(drop)
+        self.raise(&self.keyring.everybodys_epoch()).map(drop)
     }
 
     /// Ends all sessions of the user but the one that is open, which is bound again under the new
@@ -65,7 +65,7 @@ impl Manager {
             let what = "the session is bound to no user";
             return Err(Error::new(ErrorKind::LoginRequired, what));
         };
-        let raised = self.raise(&self.user_epoch(&user))?;
+        let raised = self.raise(&self.keyring.user_epoch(&user))?;
         if let Some(login) = &mut open.login {
             login.epochs.user = raised.after;
         }
@@ -125,6 +125,11 @@ impl Manager {
     }
 
     fn raise(&self, key: &StoreKey) -> Result<Raised> {
+        let raised = self.raise_stored(key)?;
+        self.settle(key).map(|()| raised)
+    }
+
+    fn raise_stored(&self, key: &StoreKey) -> Result<Raised> {
         let now = self.clock.now();
         let mark = self.token();
         let mut race = Race::new(self, *key);
@@ -137,7 +142,7 @@ impl Manager {
             }
             let raised = Raised { before, after: reserved::next_epoch(before, now, mark) };
             let (expected, version) = match &found {
-                Some(found) => (Expected::Version(found.version), found.version.wrapping_add(1)),
+                Some(found) => (Expected::Version(found.version), next_version(found.version)),
                 None => (Expected::Absent, first_version()?),
             };
             let stored = Stored {
@@ -157,13 +162,5 @@ impl Manager {
                 Err(error) => return Err(store_error(error)),
             }
         }
-    }
-
-    fn user_epoch(&self, user: &str) -> StoreKey {
-        self.keyring.reserved(&format!("epoch of\0{user}"))
-    }
-
-    fn everybodys_epoch(&self) -> StoreKey {
-        self.keyring.reserved("epoch of everybody")
     }
 }

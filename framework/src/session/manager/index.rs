@@ -9,7 +9,7 @@ use super::super::record::{self, End, Record, Tombstone};
 use super::super::reserved::{Index, Place};
 use super::super::state::{Base, Open};
 use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
-use super::create::first_version;
+use super::super::version::{first_version, next_version};
 use super::load::MAX_HOPS;
 use super::race::Race;
 use super::{Manager, store_error};
@@ -89,7 +89,7 @@ impl Manager {
             }
             let (expected, version, until) = match &found {
                 Some(found) => {
-                    let version = found.version.wrapping_add(1);
+                    let version = next_version(found.version);
                     (Expected::Version(found.version), version, found.deadline.max(entry.until))
                 }
                 None => (Expected::Absent, first_version()?, entry.until),
@@ -114,7 +114,7 @@ impl Manager {
         let Ok(Some(found)) = self.store.load(&index_key, now) else { return };
         let mut index = Index::decode(&found.bytes);
         index.places.retain(|place| place.key != *key);
-        let version = found.version.wrapping_add(1);
+        let version = next_version(found.version);
         let stored = stored(&index, version, found.deadline, now);
         let expected = Expected::Version(found.version);
         self.store.swap(&index_key, expected, &stored, now).map(drop).ok();
@@ -162,7 +162,7 @@ impl Manager {
             match record::Entry::decode(found.bytes) {
                 Ok(record::Entry::Session(record)) if wanted(&record) => {}
                 Ok(record::Entry::Tombstone(found)) if found.token == tombstone.token => {
-                    return Ok(true);
+                    return self.settle(&key).map(|()| true);
                 }
                 Ok(record::Entry::Tombstone(found)) if found.successor().is_some() => {
                     key = *found.successor().unwrap_or(&key);
@@ -175,7 +175,7 @@ impl Manager {
             match self.store.swap(&key, Expected::Version(version), &stored, now) {
                 Ok(Swap::Done) => {
                     self.events.note(Event::Destroyed, Some(&key));
-                    return Ok(true);
+                    return self.settle(&key).map(|()| true);
                 }
                 Ok(Swap::Conflict | Swap::Missing) => race.lost()?,
                 Err(error @ StoreError::Unavailable(_)) => {

@@ -46,6 +46,7 @@ impl Manager {
         let Some(base) = open.visible_base() else {
             return Ok(());
         };
+        self.store.forget(&base.key);
         match self.find(&base.id, self.clock.now())? {
             Found::Live(found) => open.base = Some(found),
             Found::Dead(_) | Found::Absent => {
@@ -54,6 +55,21 @@ impl Manager {
             }
         }
         open.reapply()
+    }
+
+    /// [`reload`](Self::reload) for a socket, which may have slept through the grace time of a
+    /// rotation: whoever watches knows what led from id to id.
+    pub(in super::super) fn reload_present(&self, state: &mut State) -> Result<()> {
+        let watching = state.watching.as_ref();
+        let Some(open) = &mut state.open else { return Ok(()) };
+        if let (Some(watching), Some(base)) = (watching, &mut open.base)
+            && let Some(id) = watching.present_id(&base.id, &base.key)?
+        {
+            let base = Arc::make_mut(base);
+            base.key = self.keyring.session(&id);
+            base.id = id;
+        }
+        self.reload(open)
     }
 
     fn load(&self, presented: &Presented) -> Result<Open> {

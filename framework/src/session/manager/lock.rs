@@ -11,7 +11,7 @@ use super::super::reserved::{self, LockState};
 use super::super::state::Open;
 use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
 use super::super::turns::Held;
-use super::create::first_version;
+use super::super::version::{first_version, next_version};
 use super::race::Race;
 use super::swap::Swapped;
 use super::{Manager, later, store_error};
@@ -91,7 +91,7 @@ impl Manager {
     pub(super) fn unlock(&self, open: &mut Open) {
         let Some(lease) = open.lease.take() else { return };
         let now = self.clock.now();
-        let free = lock_record(LockState::Free, lease.version.wrapping_add(1), now);
+        let free = lock_record(LockState::Free, next_version(lease.version), now);
         self.store.swap(&lease.key, Expected::Version(lease.version), &free, now).map(drop).ok();
     }
 
@@ -105,7 +105,7 @@ impl Manager {
             let now = self.clock.now();
             let found = self.store.load(key, now).map_err(store_error)?;
             let (expected, version) = match &found {
-                Some(found) => (Expected::Version(found.version), found.version.wrapping_add(1)),
+                Some(found) => (Expected::Version(found.version), next_version(found.version)),
                 None => (Expected::Absent, first_version()?),
             };
             match found.as_ref().map(|found| (reserved::lock(found), found.version)) {

@@ -8,6 +8,7 @@ use super::super::events::Event;
 use super::super::record::Record;
 use super::super::state::{Base, CookieDue, Fate, Open};
 use super::super::store::{Expected, Renewed, Swap, Touch};
+use super::super::version::next_version;
 use super::Manager;
 use super::index::Entry;
 use super::swap::Swapped;
@@ -105,18 +106,20 @@ impl Manager {
         if !self.is_renewal_due(&base, now) {
             return;
         }
-        // A session seen again may not be evicted any more; only a swap can say that.
-        let swaps = base.evictable && !base.is_new || base.record.pending.is_some();
+        // Only a pending record has other bytes now. That a session seen again may not be evicted any
+        // more, a touch says as well.
+        let swaps = base.record.pending.is_some();
         let record = Record { pending: None, ..base.record.clone() };
-        let version = if swaps { base.version.wrapping_add(1) } else { base.version };
+        let version = if swaps { next_version(base.version) } else { base.version };
         let mut renewed = self.next(&base, record, now);
         Arc::make_mut(&mut renewed).version = version;
         let is_done = if swaps {
             let expected = Expected::Version(base.version);
             matches!(self.store.swap(&base.key, expected, &renewed.stored(), now), Ok(Swap::Done))
         } else {
-            let times = Renewed { deadline: renewed.deadline, last_seen: now };
-            matches!(self.store.touch(&base.key, base.version, times, now), Ok(Touch::Done))
+            let Base { deadline, evictable, .. } = *renewed;
+            let renewal = Renewed { deadline, last_seen: now, evictable };
+            matches!(self.store.touch(&base.key, base.version, renewal, now), Ok(Touch::Done))
         };
         if is_done {
             self.note_renewal(open, &base, &renewed);

@@ -7,16 +7,17 @@ use std::time::{Duration, SystemTime};
 use super::super::commit::Changes;
 use super::super::events::Event;
 use super::super::id::{self, SessionId};
-use super::super::record::{End, Record, Tombstone};
+use super::super::record::{End, Entry, Record, Tombstone};
 use super::super::state::{Base, CookieDue, Fate, Open};
-use super::super::store::{Expected, StoreError, Swap};
-use super::create::first_version;
+use super::super::store::{Expected, StoreError, StoreKey, Swap};
+use super::super::version::next_version;
 use super::index;
 use super::load::Found;
 use super::race::Race;
 use super::save::Saved;
 use super::{Manager, store_error};
 use crate::error::Result;
+use crate::runtime;
 
 /// A pending record that nobody completes is gone after this; less than any tombstone is kept, so
 /// that it never outlives the proof of its right.
@@ -25,6 +26,9 @@ const PENDING: Duration = Duration::from_secs(20);
 /// How often the last step is tried. The session is readable without it, and the next reader
 /// repeats it.
 const COMPLETIONS: usize = 3;
+
+/// Waits between two questions whether the commit point was passed.
+const PAUSES_MS: [u64; 6] = [5, 20, 80, 250, 600, 1000];
 
 /// A change of id under way.
 struct Change<'a> {
@@ -66,12 +70,19 @@ impl Manager {
         let Change { placed, .. } = change;
         match ended {
             Ok(Ended::Here) => {
-                let event =
-                    if open.fate == Fate::Rotate { Event::Rotated } else { Event::Regenerated };
-                self.events.note(event, Some(&base.key));
-                self.displace(open.login.as_ref(), &displaced, now);
-                open.settle(Some(self.complete(placed, now)));
+                let (fate, login) = (open.fate, open.login.take());
+                // First of all, so that the cookie goes out even if one of the next steps panics:
+                // the old session has ended, this is the only one the client can have.
+                open.settle(Some(Arc::clone(&placed)));
                 open.cookie = CookieDue::Set;
+                open.is_renewed = false;
+                open.base = Some(self.complete(placed, now));
+                let event = if fate == Fate::Rotate { Event::Rotated } else { Event::Regenerated };
+                self.events.note(event, Some(&base.key));
+                if self.settle(&base.key).is_err() {
+                    self.events.note(Event::UnknownOutcome, Some(&base.key));
+                }
+                self.displace(login.as_ref(), &displaced, now);
                 Ok(Saved::Done)
             }
             Ok(Ended::Elsewhere(found)) => {
@@ -114,7 +125,9 @@ impl Manager {
             key: self.keyring.session(&id),
             id,
             record,
-            version: first_version()?,
+            // Versions go on across a change of id: what watches the session must not see an older
+            // state after a newer one. The key is fresh, so none can be repeated for it.
+            version: next_version(base.version),
             deadline: now + PENDING.min(self.settings.tombstone),
             last_seen: now,
             evictable: false,
@@ -142,41 +155,61 @@ impl Manager {
         let mut version = base.version;
         loop {
             let stored = self.buried(&change.tombstone, version, now);
-            match self.store.swap(&base.key, Expected::Version(version), &stored, now) {
+            let failure = match self.store.swap(&base.key, Expected::Version(version), &stored, now)
+            {
                 Ok(Swap::Done) => return Ok(Ended::Here),
                 Ok(Swap::Missing) => return Ok(Ended::Elsewhere(Found::Absent)),
-                Ok(Swap::Conflict) => race.lost()?,
+                Ok(Swap::Conflict) => race.lost().err(),
                 Err(error @ StoreError::Unavailable(_)) => {
-                    race.unanswered(None, store_error(error))?;
+                    race.unanswered(None, store_error(error)).err()
                 }
                 Err(error) => return Err(store_error(error)),
+            };
+            // Before anything else, giving up included: an attempt that got through unheard has
+            // ended the old session, and only the new cookie is worth anything then.
+            if self.is_buried_by(change.tombstone.token, &base.key, now)? {
+                return Ok(Ended::Here);
+            }
+            if let Some(failure) = failure {
+                return Err(failure);
             }
             match self.find(&base.id, now)? {
                 Found::Live(found) if found.key == base.key => {
                     if found.version != version {
                         version = found.version;
                         self.check_lease(change.open)?;
-                        self.bring_in(&found.record, change, now)?;
+                        self.bring_in(&found, change, now)?;
                     }
-                }
-                // Our own tombstone leads (or, regenerated, names) our own record.
-                Found::Live(found) if found.key == change.placed.key => {
-                    change.placed = found;
-                    return Ok(Ended::Here);
-                }
-                Found::Dead(tombstone) if tombstone.token == change.changes.token => {
-                    return Ok(Ended::Here);
                 }
                 other => return Ok(Ended::Elsewhere(other)),
             }
         }
     }
 
-    fn bring_in(&self, current: &Record, change: &mut Change<'_>, now: SystemTime) -> Result<()> {
-        let merged = change.changes.merge(current, self.settings.max_session_bytes)?;
+    /// Whether the tombstone with this token is under `key`. A store that does not say is asked
+    /// again for about two seconds: without its answer nobody knows which session the client has.
+    fn is_buried_by(&self, token: u64, key: &StoreKey, now: SystemTime) -> Result<bool> {
+        let mut pauses = PAUSES_MS.into_iter();
+        loop {
+            let failure = match self.store.load(key, now) {
+                Ok(found) => {
+                    let entry = found.and_then(|found| self.read(key, found, now));
+                    return Ok(
+                        matches!(entry, Some((Entry::Tombstone(it), _)) if it.token == token),
+                    );
+                }
+                Err(error) => store_error(error),
+            };
+            let Some(pause) = pauses.next() else { return Err(failure) };
+            runtime::sleep(Duration::from_millis(pause));
+        }
+    }
+
+    fn bring_in(&self, current: &Base, change: &mut Change<'_>, now: SystemTime) -> Result<()> {
+        let merged = change.changes.merge(&current.record, self.settings.max_session_bytes)?;
         let mut next = Base::clone(&change.placed);
         next.record = Record { pending: change.placed.record.pending, ..merged };
-        next.version = next.version.wrapping_add(1);
+        next.version = next_version(next.version.max(current.version));
         let expected = Expected::Version(change.placed.version);
         match self.store.swap(&next.key, expected, &next.stored(), now) {
             Ok(Swap::Done) => {
@@ -196,12 +229,15 @@ impl Manager {
             return placed;
         }
         let completed = placed.completed(now);
-        let expected = Expected::Version(placed.version);
+        let mut expected = Expected::Version(placed.version);
         for _ in 0..COMPLETIONS {
             match self.store.swap(&placed.key, expected, &completed.stored(), now) {
                 Ok(Swap::Done) => return completed,
                 // Somebody who followed a rotation completed it, or an earlier try of ours did.
-                Ok(Swap::Conflict | Swap::Missing) => break,
+                Ok(Swap::Conflict) => break,
+                // The commit took longer than a pending record is kept. The id was minted here, so
+                // this commit may create it; had anybody ended it, its tombstone would be there.
+                Ok(Swap::Missing) => expected = Expected::Absent,
                 Err(_) => self.events.note(Event::UnknownOutcome, Some(&placed.key)),
             }
         }

@@ -7,6 +7,7 @@ use super::super::queue::Turn;
 use super::super::record::{Entry, Record};
 use super::super::state::Base;
 use super::super::store::{Expected, StoreError, Stored, Swap};
+use super::super::version::next_version;
 use super::load::Found;
 use super::race::Race;
 use super::{Manager, store_error};
@@ -57,6 +58,8 @@ impl Manager {
                 }
                 match self.find(&current.id, now)? {
                     Found::Live(found) if found.record.tokens.contains(token) => {
+                        // It is there, but the store did not say that it is there for good.
+                        self.settle(&found.key)?;
                         return Ok(Swapped::Stored(found));
                     }
                     Found::Live(found) => {
@@ -91,7 +94,7 @@ impl Manager {
         Arc::new(Base {
             id: current.id.clone(),
             key: current.key,
-            version: current.version.wrapping_add(1),
+            version: next_version(current.version),
             deadline: if is_renewed { record.deadline(now) } else { current.deadline },
             last_seen: if is_renewed { now } else { current.last_seen },
             evictable: current.evictable && current.is_new && record.user.is_none(),

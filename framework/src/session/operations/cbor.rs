@@ -45,6 +45,25 @@ pub(crate) fn array_len(bytes: &[u8]) -> Option<u64> {
     array_head(bytes).map(|(count, _)| count)
 }
 
+/// The integer that is all of `bytes`, if it is one of at most 64 bits without a tag.
+pub(super) fn number(bytes: &[u8]) -> Option<i64> {
+    let (first, rest) = bytes.split_first()?;
+    let argument = match (first & 31, rest.len()) {
+        (argument @ 0..=23, 0) => u64::from(argument),
+        (24, 1) => u64::from(*rest.first()?),
+        (25, 2) => u64::from(u16::from_be_bytes(*rest.first_chunk()?)),
+        (26, 4) => u64::from(u32::from_be_bytes(*rest.first_chunk()?)),
+        (27, 8) => u64::from_be_bytes(*rest.first_chunk()?),
+        _ => return None,
+    };
+    let argument = i64::try_from(argument).ok()?;
+    match first >> 5 {
+        0 => Some(argument),
+        1 => Some(-1 - argument),
+        _ => None,
+    }
+}
+
 /// Joins `with` into `value`, map by map; where they differ in anything but maps, `with` wins.
 pub(super) fn join(value: &mut ciborium::Value, with: &ciborium::Value) {
     let (Some(entries), Some(joined)) = (value.as_map_mut(), with.as_map()) else {

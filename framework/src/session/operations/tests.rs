@@ -1,6 +1,6 @@
 //! What operations do to data, and CBOR from strangers.
 
-use super::{Operation, apply, decode, encode};
+use super::{Operation, apply, cbor, decode, encode};
 use crate::session::data::{Data, Key, Space};
 
 fn key(name: &str) -> Key {
@@ -86,4 +86,31 @@ fn a_clear_for_a_login_keeps_all_but_the_frameworks_own() {
     data.put(&key("a"), [1].as_slice().into());
     apply(&[Operation::ClearFramework], &mut data).unwrap();
     assert!(data.get(&token).is_none() && data.get(&key("a")).is_some());
+}
+
+#[test]
+fn the_short_way_to_a_number_reads_what_the_long_one_reads() {
+    let key = Key { space: Space::User, name: "n".into() };
+    let edges = [0, 1, 23, 24, 255, 256, 65_535, 65_536, 4_294_967_295, 4_294_967_296, i64::MAX];
+    for number in edges.into_iter().flat_map(|n| [n, -n, -1 - n]) {
+        let bytes = encode(&key, &number).unwrap();
+        assert_eq!(cbor::number(&bytes), Some(number));
+        assert_eq!(decode::<i64>(&key, &bytes).unwrap(), number);
+    }
+    let others: [&[u8]; 8] = [
+        &[],
+        &[0x1b, 0x80, 0, 0, 0, 0, 0, 0, 0], // 2^63
+        &[0x18],                            // cut
+        &[1, 1],                            // two values
+        &[0xc2, 0x41, 1],                   // a tagged bignum
+        &[0x61, b'1'],                      // text
+        &[0xf5],                            // true
+        &[0xf9, 0x3c, 0],                   // 1.0
+    ];
+    for bytes in others {
+        assert_eq!(cbor::number(bytes), None, "{bytes:?}");
+    }
+    for bytes in [&[0x18, 1][..], &[0x19, 0, 1], &[0x3b, 0, 0, 0, 0, 0, 0, 0, 1]] {
+        assert_eq!(cbor::number(bytes), decode(&key, bytes).ok(), "{bytes:?}: a long spelling");
+    }
 }

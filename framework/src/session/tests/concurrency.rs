@@ -7,7 +7,7 @@ use crate::error::ErrorKind;
 use crate::session::events::Event;
 
 #[test]
-fn interleaved_increments_are_all_there() {
+pub(super) fn interleaved_increments_are_all_there() {
     let node = Node::new();
     let other = node.other();
     let cookie = node.visitor();
@@ -32,7 +32,7 @@ fn interleaved_increments_are_all_there() {
 }
 
 #[test]
-fn a_thousand_increments_of_two_nodes_in_parallel_are_a_thousand() {
+pub(super) fn a_thousand_increments_of_two_nodes_in_parallel_are_a_thousand() {
     let node = Arc::new(Node::new());
     let other = Arc::new(node.other());
     let cookie: Arc<str> = node.visitor().into();
@@ -55,7 +55,7 @@ fn a_thousand_increments_of_two_nodes_in_parallel_are_a_thousand() {
 }
 
 #[test]
-fn writers_of_different_keys_and_leaves_do_not_undo_each_other() {
+pub(super) fn writers_of_different_keys_and_leaves_do_not_undo_each_other() {
     let node = Node::new();
     let (_, cookie) = node.request("", |session| {
         session.set("gone", 1)?;
@@ -79,7 +79,7 @@ fn writers_of_different_keys_and_leaves_do_not_undo_each_other() {
 }
 
 #[test]
-fn a_destroyed_session_is_not_revived_by_a_writer_in_flight() {
+pub(super) fn a_destroyed_session_is_not_revived_by_a_writer_in_flight() {
     let node = Node::new();
     let cookie = node.visitor();
     let writer = node.open(&cookie);
@@ -100,7 +100,7 @@ fn a_destroyed_session_is_not_revived_by_a_writer_in_flight() {
 }
 
 #[test]
-fn a_writer_finds_it_gone_after_the_tombstone_too() {
+pub(super) fn a_writer_finds_it_gone_after_the_tombstone_too() {
     let node = Node::new();
     let cookie = node.visitor();
     let writer = node.open(&cookie);
@@ -112,7 +112,7 @@ fn a_writer_finds_it_gone_after_the_tombstone_too() {
 }
 
 #[test]
-fn destroy_wins_over_a_faster_writer() {
+pub(super) fn destroy_wins_over_a_faster_writer() {
     let node = Node::new();
     let cookie = node.visitor();
     let destroyer = node.open(&cookie);
@@ -124,7 +124,7 @@ fn destroy_wins_over_a_faster_writer() {
 }
 
 #[test]
-fn five_requests_take_one_flash() {
+pub(super) fn five_requests_take_one_flash() {
     let node = Node::new();
     let other = node.other();
     let (_, cookie) = node.request("", |session| session.flash("notice", "once"));
@@ -139,7 +139,7 @@ fn five_requests_take_one_flash() {
 }
 
 #[test]
-fn ten_first_requests_make_ten_sessions() {
+pub(super) fn ten_first_requests_make_ten_sessions() {
     let node = Node::new();
     let sessions: Vec<_> = (0..10).map(|_| node.open("")).collect();
     for (n, session) in sessions.iter().enumerate() {
@@ -153,7 +153,7 @@ fn ten_first_requests_make_ten_sessions() {
 }
 
 #[test]
-fn an_operation_that_no_longer_fits_fails_the_commit_and_stores_nothing() {
+pub(super) fn an_operation_that_no_longer_fits_fails_the_commit_and_stores_nothing() {
     let node = Node::new();
     let cookie = node.visitor();
     let writer = node.open(&cookie);

@@ -7,7 +7,7 @@ use crate::session::Stored;
 use crate::session::events::Event;
 
 #[test]
-fn a_swap_whose_answer_was_lost_is_not_applied_twice() {
+pub(super) fn a_swap_whose_answer_was_lost_is_not_applied_twice() {
     let node = Node::new();
     let cookie = node.visitor();
     for fault in [Fault::AnswerLost, Fault::Lost] {
@@ -20,7 +20,7 @@ fn a_swap_whose_answer_was_lost_is_not_applied_twice() {
 }
 
 #[test]
-fn it_is_recognised_though_others_wrote_after_it() {
+pub(super) fn it_is_recognised_though_others_wrote_after_it() {
     let node = Node::new();
     let other = node.other();
     let cookie = node.visitor();
@@ -38,7 +38,7 @@ fn it_is_recognised_though_others_wrote_after_it() {
 }
 
 #[test]
-fn a_store_that_stays_away_is_a_503_without_cookie() {
+pub(super) fn a_store_that_stays_away_is_a_503_without_cookie() {
     let node = Node::new();
     let session = node.open("");
     session.set("a", 1).unwrap();
@@ -59,7 +59,7 @@ fn a_store_that_stays_away_is_a_503_without_cookie() {
 }
 
 #[test]
-fn an_unknown_outcome_that_left_the_window_of_tokens_is_a_503_and_not_applied_again() {
+pub(super) fn an_unknown_outcome_that_left_the_window_of_tokens_is_a_503_and_not_applied_again() {
     let node = Node::new();
     let other = node.other();
     let cookie = node.visitor();
@@ -79,7 +79,7 @@ fn an_unknown_outcome_that_left_the_window_of_tokens_is_a_503_and_not_applied_ag
 }
 
 #[test]
-fn conflicts_are_retried_within_a_bound() {
+pub(super) fn conflicts_are_retried_within_a_bound() {
     let node = Node::new();
     let cookie = node.visitor();
     node.store.swaps_meet([Fault::Conflict; 5]);
@@ -96,7 +96,7 @@ fn conflicts_are_retried_within_a_bound() {
 }
 
 #[test]
-fn a_new_session_whose_answer_was_lost_is_found_again() {
+pub(super) fn a_new_session_whose_answer_was_lost_is_found_again() {
     let node = Node::new();
     node.store.swaps_meet([Fault::AnswerLost]);
     let (_, cookie) = node.request("", |session| session.set("a", 1));
@@ -108,7 +108,7 @@ fn a_new_session_whose_answer_was_lost_is_found_again() {
 }
 
 #[test]
-fn a_destroy_whose_answer_was_lost_still_deletes_the_cookie() {
+pub(super) fn a_destroy_whose_answer_was_lost_still_deletes_the_cookie() {
     for fault in [Fault::Lost, Fault::AnswerLost] {
         let node = Node::new();
         let cookie = node.visitor();
@@ -121,7 +121,7 @@ fn a_destroy_whose_answer_was_lost_still_deletes_the_cookie() {
 }
 
 #[test]
-fn a_take_whose_answer_was_lost_gives_the_value_once() {
+pub(super) fn a_take_whose_answer_was_lost_gives_the_value_once() {
     for fault in [Fault::Lost, Fault::AnswerLost] {
         let node = Node::new();
         let cookie = node.visitor();
@@ -133,14 +133,14 @@ fn a_take_whose_answer_was_lost_gives_the_value_once() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_an_empty_session_and_never_an_error() {
+pub(super) fn a_record_that_cannot_be_read_is_an_empty_session_and_never_an_error() {
     let node = Node::new();
     let cookie = node.visitor();
     let (key, stored) = node.store.records().remove(0);
     let mut later = stored.bytes.clone();
     later[0] = 9;
     for bytes in [Vec::new(), vec![0; 300], later, stored.bytes[..60].to_vec()] {
-        node.store.put(key, Stored { bytes, ..stored.clone() });
+        node.store.put(key, &Stored { bytes, ..stored.clone() });
         assert_eq!(node.get::<String>(&cookie, "who"), None);
         let (_, fresh) = node.request(&cookie, |session| session.set("a", 1));
         assert_ne!(fresh, cookie, "a damaged record is not adopted");
@@ -149,7 +149,7 @@ fn a_record_that_cannot_be_read_is_an_empty_session_and_never_an_error() {
 }
 
 #[test]
-fn one_value_that_cannot_be_read_harms_no_other() {
+pub(super) fn one_value_that_cannot_be_read_harms_no_other() {
     let node = Node::new();
     let (_, cookie) = node.request("", |session| {
         session.set("bad", "12345678")?;
@@ -158,7 +158,7 @@ fn one_value_that_cannot_be_read_harms_no_other() {
     let (key, mut stored) = node.store.records().remove(0);
     let at = stored.bytes.windows(8).position(|w| w == b"12345678").unwrap();
     stored.bytes[at - 1] = 0xff;
-    node.store.put(key, stored);
+    node.store.put(key, &stored);
     let session = node.open(&cookie);
     assert_eq!(kind(session.get::<String>("bad")), ErrorKind::SessionValue);
     assert_eq!(session.get("good").unwrap(), Some(1));

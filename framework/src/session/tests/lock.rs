@@ -16,7 +16,7 @@ fn add_one_by_hand(session: &crate::session::Session) -> crate::Result<()> {
 }
 
 #[test]
-fn get_and_set_under_the_lock_lose_nothing_within_and_across_nodes() {
+pub(super) fn get_and_set_under_the_lock_lose_nothing_within_and_across_nodes() {
     let node = Arc::new(Node::new());
     let other = Arc::new(node.other());
     let cookie: Arc<str> = node.visitor().into();
@@ -37,7 +37,7 @@ fn get_and_set_under_the_lock_lose_nothing_within_and_across_nodes() {
 }
 
 #[test]
-fn a_dead_holder_delays_others_by_its_lease_and_its_late_commit_is_an_error() {
+pub(super) fn a_dead_holder_delays_others_by_its_lease_and_its_late_commit_is_an_error() {
     let node = Node::new();
     let other = node.other();
     let cookie = node.visitor();
@@ -52,7 +52,7 @@ fn a_dead_holder_delays_others_by_its_lease_and_its_late_commit_is_an_error() {
 }
 
 #[test]
-fn the_late_commit_fails_also_while_the_next_holder_has_written_nothing() {
+pub(super) fn the_late_commit_fails_also_while_the_next_holder_has_written_nothing() {
     for changes_id in [false, true] {
         let node = Node::new();
         let other = node.other();
@@ -76,7 +76,7 @@ fn the_late_commit_fails_also_while_the_next_holder_has_written_nothing() {
 }
 
 #[test]
-fn an_overdue_lock_that_nobody_took_is_still_good() {
+pub(super) fn an_overdue_lock_that_nobody_took_is_still_good() {
     let node = Node::new();
     let cookie = node.visitor();
     let session = node.open(&cookie);
@@ -88,7 +88,7 @@ fn an_overdue_lock_that_nobody_took_is_still_good() {
 }
 
 #[test]
-fn who_does_not_lock_is_merged() {
+pub(super) fn who_does_not_lock_is_merged() {
     let node = Node::new();
     let cookie = node.visitor();
     let session = node.open(&cookie);
@@ -101,7 +101,7 @@ fn who_does_not_lock_is_merged() {
 }
 
 #[test]
-fn waiting_is_bounded() {
+pub(super) fn waiting_is_bounded() {
     let node = Node::with(|settings, _| settings.lock_lease = Duration::from_millis(5));
     let cookie = node.visitor();
     let holder = node.open(&cookie);
@@ -117,7 +117,7 @@ fn waiting_is_bounded() {
 }
 
 #[test]
-fn a_new_session_needs_no_lock_and_lost_answers_do_no_harm() {
+pub(super) fn a_new_session_needs_no_lock_and_lost_answers_do_no_harm() {
     let node = Node::new();
     let session = node.open("");
     session.lock().unwrap();
@@ -133,7 +133,7 @@ fn a_new_session_needs_no_lock_and_lost_answers_do_no_harm() {
 }
 
 #[test]
-fn a_session_that_was_ended_before_the_lock_came_is_gone() {
+pub(super) fn a_session_that_was_ended_before_the_lock_came_is_gone() {
     let node = Node::new();
     let cookie = node.visitor();
     let session = node.open(&cookie);
@@ -146,7 +146,7 @@ fn a_session_that_was_ended_before_the_lock_came_is_gone() {
 }
 
 #[test]
-fn with_concurrency_lock_whole_requests_take_turns() {
+pub(super) fn with_concurrency_lock_whole_requests_take_turns() {
     let node = Arc::new(Node::with(|settings, _| settings.locks_requests = true));
     let other = Arc::new(node.other());
     let cookie: Arc<str> = node.visitor().into();
@@ -171,7 +171,7 @@ fn with_concurrency_lock_whole_requests_take_turns() {
 }
 
 #[test]
-fn a_lock_record_comes_back_and_garbage_is_a_deserted_lock() {
+pub(super) fn a_lock_record_comes_back_and_garbage_is_a_deserted_lock() {
     use crate::session::reserved::{LockState, encode_lock, lock};
     let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(5);
     let stored = |bytes| crate::session::Stored {

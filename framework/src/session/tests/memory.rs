@@ -1,7 +1,10 @@
-//! A store in memory that counts its calls, fails on demand, and lets a test step in before a swap.
+//! A store that counts its calls, fails on demand, and lets a test step in before a swap. It keeps its
+//! records in memory, or in the store on which the running test is tried.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
+
+use super::stores::Kept;
 
 use crate::runtime::sync::ShortLock;
 use crate::session::{
@@ -27,15 +30,16 @@ type Step = Box<dyn FnOnce() + Send>;
 
 #[derive(Debug, Default)]
 pub(super) struct MemoryStore {
-    records: ShortLockMap,
+    kept: Kept,
     log: Log,
     faults: Faults,
     steps: Steps,
     load_steps: Steps,
 }
 
+/// The records of a test that names no other store.
 #[derive(Debug)]
-struct ShortLockMap(ShortLock<BTreeMap<StoreKey, Stored>>);
+pub(super) struct Records(ShortLock<BTreeMap<StoreKey, Stored>>);
 #[derive(Debug)]
 struct Log(ShortLock<Vec<&'static str>>);
 #[derive(Debug)]
@@ -52,7 +56,7 @@ macro_rules! empty {
         }
     )*};
 }
-empty!(ShortLockMap, Log, Faults, Steps);
+empty!(Records, Log, Faults, Steps);
 
 impl MemoryStore {
     /// The names of the calls since the last question.
@@ -91,16 +95,20 @@ impl MemoryStore {
         });
     }
 
+    /// All records, expired ones too.
     pub(super) fn records(&self) -> Vec<(StoreKey, Stored)> {
-        self.records.0.with(|records| records.iter().map(|(k, v)| (*k, v.clone())).collect())
+        self.kept.store().list(None, usize::MAX, SystemTime::UNIX_EPOCH).unwrap()
     }
 
     pub(super) fn forget(&self, key: &StoreKey) {
-        self.records.0.with(|records| records.remove(key));
+        self.kept.store().remove(key).unwrap();
     }
 
-    pub(super) fn put(&self, key: StoreKey, stored: Stored) {
-        self.records.0.with(|records| records.insert(key, stored));
+    /// Puts a record there, whatever was there.
+    pub(super) fn put(&self, key: StoreKey, stored: &Stored) {
+        self.forget(&key);
+        let (store, then) = (self.kept.store(), SystemTime::UNIX_EPOCH);
+        assert_eq!(store.swap(&key, Expected::Absent, stored, then).unwrap(), Swap::Done);
     }
 
     fn called(&self, name: &'static str) {
@@ -121,8 +129,7 @@ impl SessionStore for MemoryStore {
         if self.faults.0.with(|(_, is_broken)| *is_broken) {
             return Err(lost());
         }
-        let found = self.records.0.with(|records| records.get(key).cloned());
-        Ok(found.filter(|stored| stored.deadline > now))
+        self.kept.store().load(key, now)
     }
 
     fn load_many(
@@ -145,30 +152,20 @@ impl SessionStore for MemoryStore {
         if let Some(step) = self.steps.0.with(VecDeque::pop_front).flatten() {
             step();
         }
+        if let Expected::Version(version) = expected {
+            assert!(new.version > version, "versions grow");
+        }
         let fault = self.faults.0.with(|(queue, _)| queue.pop_front()).unwrap_or(Fault::Fine);
         match fault {
-            Fault::Lost => return Err(lost()),
-            Fault::Conflict => return Ok(Swap::Conflict),
-            Fault::Full => return Err(StoreError::Full),
-            Fault::Fine | Fault::AnswerLost => {}
-        }
-        let swap = self.records.0.with(|records| {
-            let found = records.get(key).filter(|stored| stored.deadline > now);
-            let swap = match (expected, found) {
-                (Expected::Absent, None) => Swap::Done,
-                (Expected::Version(version), Some(found)) if found.version == version => {
-                    assert!(new.version > version, "versions grow");
-                    Swap::Done
-                }
-                (Expected::Absent | Expected::Version(_), Some(_)) => Swap::Conflict,
-                (Expected::Version(_), None) => Swap::Missing,
-            };
-            if swap == Swap::Done {
-                records.insert(*key, new.clone());
+            Fault::Lost => Err(lost()),
+            Fault::Conflict => Ok(Swap::Conflict),
+            Fault::Full => Err(StoreError::Full),
+            Fault::Fine => self.kept.store().swap(key, expected, new, now),
+            Fault::AnswerLost => {
+                self.kept.store().swap(key, expected, new, now).map(drop).ok();
+                Err(lost())
             }
-            swap
-        });
-        if fault == Fault::AnswerLost { Err(lost()) } else { Ok(swap) }
+        }
     }
 
     fn touch(
@@ -179,12 +176,61 @@ impl SessionStore for MemoryStore {
         now: SystemTime,
     ) -> Result<Touch, StoreError> {
         self.called("touch");
-        Ok(self.records.0.with(|records| {
+        self.kept.store().touch(key, version, renewed, now)
+    }
+
+    fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
+        self.called("remove");
+        self.kept.store().remove(key)
+    }
+
+    fn sweep(&self, now: SystemTime, budget: usize) -> Result<Swept, StoreError> {
+        self.kept.store().sweep(now, budget)
+    }
+}
+
+impl SessionStore for Records {
+    fn load(&self, key: &StoreKey, now: SystemTime) -> Result<Option<Stored>, StoreError> {
+        let found = self.0.with(|records| records.get(key).cloned());
+        Ok(found.filter(|stored| stored.deadline > now))
+    }
+
+    fn swap(
+        &self,
+        key: &StoreKey,
+        expected: Expected,
+        new: &Stored,
+        now: SystemTime,
+    ) -> Result<Swap, StoreError> {
+        Ok(self.0.with(|records| {
+            let found = records.get(key).filter(|stored| stored.deadline > now);
+            let swap = match (expected, found) {
+                (Expected::Absent, None) => Swap::Done,
+                (Expected::Version(version), Some(found)) if found.version == version => Swap::Done,
+                (Expected::Absent | Expected::Version(_), Some(_)) => Swap::Conflict,
+                (Expected::Version(_), None) => Swap::Missing,
+            };
+            if swap == Swap::Done {
+                records.insert(*key, new.clone());
+            }
+            swap
+        }))
+    }
+
+    fn touch(
+        &self,
+        key: &StoreKey,
+        version: u64,
+        renewed: Renewed,
+        now: SystemTime,
+    ) -> Result<Touch, StoreError> {
+        Ok(self.0.with(|records| {
             let found = records.get_mut(key).filter(|stored| stored.deadline > now);
             match found.filter(|stored| stored.version == version) {
                 Some(stored) => {
                     stored.deadline = renewed.deadline;
                     stored.last_seen = renewed.last_seen;
+                    stored.evictable &= renewed.evictable;
                     Touch::Done
                 }
                 None => Touch::Stale,
@@ -193,11 +239,21 @@ impl SessionStore for MemoryStore {
     }
 
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        self.called("remove");
-        Ok(self.records.0.with(|records| records.remove(key).is_some()))
+        Ok(self.0.with(|records| records.remove(key).is_some()))
     }
 
     fn sweep(&self, _now: SystemTime, _budget: usize) -> Result<Swept, StoreError> {
         Ok(Swept { finished: true, ..Swept::default() })
+    }
+
+    fn list(
+        &self,
+        _after: Option<&StoreKey>,
+        _limit: usize,
+        now: SystemTime,
+    ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        let records: Vec<_> =
+            self.0.with(|records| records.iter().map(|(k, v)| (*k, v.clone())).collect());
+        Ok(records.into_iter().filter(|(_, stored)| stored.deadline > now).collect())
     }
 }

@@ -8,7 +8,7 @@ use super::memory::MemoryStore;
 use crate::prelude::{App, Config, Error, RequestContext, Result, StatusCode};
 use crate::testing::{ChaosStore, Fault, StoreCall, TestClient, TestResponse};
 
-type Chaos = ChaosStore<MemoryStore>;
+pub(super) type Chaos = ChaosStore<MemoryStore>;
 
 const CONFIG: &str = "[session]\nbackend = chaos\n[server]\ntrusted_proxies = 127.0.0.1\n";
 
@@ -28,11 +28,11 @@ fn app(routes: impl FnOnce(&mut App)) -> (TestClient, Chaos) {
     (app.test_client().unwrap(), store)
 }
 
-fn get(browser: &TestClient, path: &str) -> TestResponse {
+pub(super) fn get(browser: &TestClient, path: &str) -> TestResponse {
     browser.get(path).send()
 }
 
-fn cookies(response: &TestResponse) -> usize {
+pub(super) fn cookies(response: &TestResponse) -> usize {
     response.headers().get_all("set-cookie").iter().count()
 }
 
@@ -70,39 +70,21 @@ fn a_store_that_cannot_be_written_is_a_503_and_nothing_is_minted() {
 }
 
 #[test]
-fn a_panic_in_the_store_is_one_failed_request() {
-    for call in [StoreCall::Load, StoreCall::Swap] {
-        let (browser, store) = app(|_| {});
-        get(&browser, "/");
-        store.at(call, 0, Fault::PanicBefore);
+fn a_panic_in_the_store_is_an_answer_that_was_lost() {
+    let (browser, store) = app(|_| {});
+    get(&browser, "/");
+    for fault in [Fault::PanicBefore, Fault::PanicAfter] {
+        store.at(StoreCall::Load, 0, fault);
         let response = get(&browser, "/");
-        assert_eq!((response.status(), cookies(&response)), (StatusCode::INTERNAL_SERVER_ERROR, 0));
-        assert_eq!(get(&browser, "/").text(), "2", "{call:?}");
-        store.at(StoreCall::Swap, 0, Fault::PanicAfter);
-        assert_eq!(get(&browser, "/").status(), 500);
-        assert_eq!(get(&browser, "/").text(), "4", "stored, but not acknowledged");
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(cookies(&response), 0);
     }
-}
-
-#[test]
-fn whatever_happens_at_any_step_of_a_login_there_is_the_old_session_or_the_new() {
-    let faults = [Fault::FailBefore, Fault::FailAfter, Fault::PanicBefore, Fault::PanicAfter];
-    for call in [StoreCall::Load, StoreCall::Swap] {
-        for (nth, fault) in (0..5).flat_map(|nth| faults.map(|fault| (nth, fault))) {
-            let (browser, store) = app(|_| {});
-            get(&browser, "/");
-            store.at(call, nth, fault);
-            let response = get(&browser, "/login");
-            store.calm();
-            let is_in = response.status() == StatusCode::OK;
-            assert_eq!(cookies(&response), usize::from(is_in), "{call:?} {nth} {fault:?}");
-            // A panic or an error after the commit point tells nobody the new id.
-            let kept = get(&browser, "/read").text();
-            let is_past_commit_point = call == StoreCall::Swap && nth >= 2;
-            assert!(kept == "1" || !is_in && is_past_commit_point, "{call:?} {nth} {fault:?}");
-            assert_eq!(get(&browser, "/user").text() == "ann", is_in, "{call:?} {nth} {fault:?}");
-        }
-    }
+    // A swap can be looked up: done or not, it is counted once.
+    store.at(StoreCall::Swap, 0, Fault::PanicBefore);
+    assert_eq!(get(&browser, "/").text(), "2");
+    store.at(StoreCall::Swap, 0, Fault::PanicAfter);
+    assert_eq!(get(&browser, "/").text(), "3");
+    assert_eq!(get(&browser, "/").text(), "4");
 }
 
 #[test]

@@ -28,13 +28,19 @@
 //! | one visitor's session leaks to the next | `pipeline::many_visitors_at_once_never_see_each_other` |
 //! | N increments, different keys, merge, remove and set, set of one key | `concurrency`, `serial`, `of_two_sets_of_one_key_one_is_there_whole` |
 //! | a lock whose holder died blocks for ever; a late holder writes | `lock::a_dead_holder_delays_others_by_its_lease_and_its_late_commit_is_an_error`, `lock::the_late_commit_fails_also_while_the_next_holder_has_written_nothing`, `lock::waiting_is_bounded` |
+//! | change of id and a store that fails or panics: neither session | `never_neither::one_fault_at_any_step_of_a_change_of_id_leaves_the_old_session_or_the_new` |
+//! | a renewal sends the old id again after a rotation | `change_of_id::a_renewal_that_was_saved_before_a_rotation_takes_the_new_id_along` |
+//! | flock on a file that is then renamed or unlinked | `stores/file/tests/torn::two_stores_on_one_directory_lose_no_increment_while_records_grow`, `testing/conformance/races::a_removed_record_stays_removed` |
+//! | a lock's holder blocks everybody | `stores/file/tests/foreign::a_file_that_stays_locked_is_unavailable_in_bounded_time_and_others_are_not` |
 //! | long poll and short requests wait on each other | `a_long_poll_keeps_nobody_waiting` |
+
+use std::path::Path;
 
 use super::Node;
 use crate::session::events::Event;
 
 #[test]
-fn a_reader_undoes_no_writer() {
+pub(super) fn a_reader_undoes_no_writer() {
     let node = Node::new();
     let (_, cookie) = node.request("", |session| session.set("list", vec![1]));
     let reader = node.open(&cookie);
@@ -46,7 +52,7 @@ fn a_reader_undoes_no_writer() {
 }
 
 #[test]
-fn a_reload_or_a_save_does_not_move_the_baseline_under_recorded_changes() {
+pub(super) fn a_reload_or_a_save_does_not_move_the_baseline_under_recorded_changes() {
     let node = Node::new();
     let (_, cookie) = node.request("", |session| {
         session.set("gone", 1)?;
@@ -70,7 +76,7 @@ fn a_reload_or_a_save_does_not_move_the_baseline_under_recorded_changes() {
 }
 
 #[test]
-fn a_flood_of_unknown_ids_and_of_readers_stores_nothing() {
+pub(super) fn a_flood_of_unknown_ids_and_of_readers_stores_nothing() {
     let node = Node::new();
     for n in 0..1000 {
         let cookie = format!("{n:A>42}A");
@@ -82,7 +88,7 @@ fn a_flood_of_unknown_ids_and_of_readers_stores_nothing() {
 }
 
 #[test]
-fn an_expired_record_is_absent_though_nobody_swept() {
+pub(super) fn an_expired_record_is_absent_though_nobody_swept() {
     let node = Node::new();
     let cookie = node.visitor();
     let session = node.open(&cookie);
@@ -95,7 +101,7 @@ fn an_expired_record_is_absent_though_nobody_swept() {
 }
 
 #[test]
-fn a_second_and_a_third_save_lose_nothing() {
+pub(super) fn a_second_and_a_third_save_lose_nothing() {
     let node = Node::new();
     let session = node.open("");
     for n in 0..3 {
@@ -108,7 +114,7 @@ fn a_second_and_a_third_save_lose_nothing() {
 }
 
 #[test]
-fn writes_after_a_rotation_go_to_the_new_id() {
+pub(super) fn writes_after_a_rotation_go_to_the_new_id() {
     let node = Node::new();
     let cookie = node.visitor();
     let session = node.open(&cookie);
@@ -125,7 +131,7 @@ fn writes_after_a_rotation_go_to_the_new_id() {
 }
 
 #[test]
-fn of_two_sets_of_one_key_one_is_there_whole() {
+pub(super) fn of_two_sets_of_one_key_one_is_there_whole() {
     let node = Node::new();
     let cookie = node.visitor();
     let (a, b) = (node.open(&cookie), node.open(&cookie));
@@ -137,7 +143,7 @@ fn of_two_sets_of_one_key_one_is_there_whole() {
 }
 
 #[test]
-fn a_long_poll_keeps_nobody_waiting() {
+pub(super) fn a_long_poll_keeps_nobody_waiting() {
     let node = Node::new();
     let cookie = node.visitor();
     let poll = node.open(&cookie);
@@ -148,4 +154,31 @@ fn a_long_poll_keeps_nobody_waiting() {
     assert_eq!(node.get(&cookie, "n"), Some(20));
     node.commit(&poll);
     assert_eq!(node.get(&cookie, "n"), Some(21));
+}
+
+/// Every test the table names is there. What it leaves out needs redis or a WebSocket.
+#[test]
+fn the_table_names_tests_that_exist() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/session/tests");
+    let source = |file: &str| {
+        let path = match file.contains('/') {
+            true if file.starts_with("testing") => here.join("../..").join(file),
+            true => here.join("..").join(file),
+            false => here.join(file),
+        };
+        #[expect(clippy::disallowed_methods, reason = "a test waits on its own thread")]
+        let text = std::fs::read_to_string(path.with_extension("rs")).unwrap();
+        text
+    };
+    let table = include_str!("regressions.rs").lines().filter(|line| line.starts_with("//! |"));
+    let mut named = 0;
+    for name in table.flat_map(|line| line.split('`').skip(1).step_by(2)) {
+        let (file, test) = name.split_once("::").unwrap_or(("regressions", name));
+        let is_module = !test.contains('_');
+        if name.starts_with(|first: char| first.is_lowercase()) && !is_module {
+            assert!(source(file).contains(&format!("fn {test}")), "{name}");
+            named += 1;
+        }
+    }
+    assert!(named > 30, "{named}");
 }

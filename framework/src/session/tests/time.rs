@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
-use super::{CookieChange, Node};
+use super::{CookieChange, Node, Outcome};
 
 const HOUR: u64 = 3600;
 
 #[test]
-fn a_touch_is_throttled_and_makes_no_new_version() {
+pub(super) fn a_touch_is_throttled_and_makes_no_new_version() {
     let node = Node::new();
     let cookie = node.visitor();
-    // The first visit after the first minute is a swap: the session may no longer be evicted.
-    node.pass(60);
-    node.get::<String>(&cookie, "who");
     let version = node.store.records()[0].1.version;
-    assert!(!node.store.records()[0].1.evictable);
+    assert!(node.store.records()[0].1.evictable);
+    // The first visit after the first minute: the session may no longer be evicted.
+    node.pass(60);
     node.store.calls();
+    node.get::<String>(&cookie, "who");
+    assert_eq!(node.store.calls(), ["load", "touch"]);
+    assert!(!node.store.records()[0].1.evictable);
     node.pass(59);
     let session = node.open(&cookie);
     session.get::<String>("who").unwrap();
@@ -33,7 +35,7 @@ fn a_touch_is_throttled_and_makes_no_new_version() {
 }
 
 #[test]
-fn a_touch_in_flight_does_not_revive_a_destroyed_session() {
+pub(super) fn a_touch_in_flight_does_not_revive_a_destroyed_session() {
     let node = Node::new();
     let cookie = node.visitor();
     for _ in 0..2 {
@@ -52,7 +54,7 @@ fn a_touch_in_flight_does_not_revive_a_destroyed_session() {
 }
 
 #[test]
-fn writes_renew_the_cookie_no_more_often_than_touches() {
+pub(super) fn writes_renew_the_cookie_no_more_often_than_touches() {
     let node = Node::new();
     let cookie = node.visitor();
     for (secs, renews) in [(30, false), (29, false), (1, true), (59, false), (1, true)] {
@@ -65,7 +67,7 @@ fn writes_renew_the_cookie_no_more_often_than_touches() {
 }
 
 #[test]
-fn an_idle_session_is_gone_and_a_used_one_is_not() {
+pub(super) fn an_idle_session_is_gone_and_a_used_one_is_not() {
     let node = Node::new();
     let (idle, used) = (node.visitor(), node.visitor());
     for _ in 0..3 {
@@ -78,7 +80,7 @@ fn an_idle_session_is_gone_and_a_used_one_is_not() {
 }
 
 #[test]
-fn no_use_keeps_a_session_beyond_its_absolute_end() {
+pub(super) fn no_use_keeps_a_session_beyond_its_absolute_end() {
     let node = Node::new();
     let cookie = node.visitor();
     for _ in 0..(30 * 24 / 20 - 1) {
@@ -92,7 +94,7 @@ fn no_use_keeps_a_session_beyond_its_absolute_end() {
 }
 
 #[test]
-fn login_does_not_move_the_absolute_end() {
+pub(super) fn login_does_not_move_the_absolute_end() {
     let node = Node::with(|settings, _| settings.absolute_timeout = Duration::from_secs(HOUR));
     let cookie = node.visitor();
     node.pass(HOUR / 2);
@@ -102,7 +104,7 @@ fn login_does_not_move_the_absolute_end() {
 }
 
 #[test]
-fn a_first_lifetime_holds_until_the_second_visit() {
+pub(super) fn a_first_lifetime_holds_until_the_second_visit() {
     let node = Node::with(|settings, _| settings.first_lifetime = Some(Duration::from_secs(300)));
     let (once, twice) = (node.visitor(), node.visitor());
     node.pass(10);
@@ -113,7 +115,7 @@ fn a_first_lifetime_holds_until_the_second_visit() {
 }
 
 #[test]
-fn only_anonymous_sessions_seen_once_may_be_evicted() {
+pub(super) fn only_anonymous_sessions_seen_once_may_be_evicted() {
     let node = Node::new();
     let evictable = || node.store.records().iter().filter(|(_, s)| s.evictable).count();
     let cookie = node.visitor();
@@ -125,7 +127,24 @@ fn only_anonymous_sessions_seen_once_may_be_evicted() {
 }
 
 #[test]
-fn a_session_has_timeouts_of_its_own_until_another_user_logs_in() {
+pub(super) fn a_stream_that_saves_late_does_not_make_its_session_evictable_again() {
+    let node = Node::new();
+    let stream = node.open("");
+    stream.set("a", 1).unwrap();
+    let committed = node.manager.commit(&stream, Outcome::KeepOpen).unwrap();
+    let cookie = super::after("", &committed.cookie);
+    assert!(node.store.records()[0].1.evictable);
+    node.pass(60);
+    node.get::<u8>(&cookie, "a");
+    assert!(!node.store.records()[0].1.evictable);
+    stream.set("b", 1).unwrap();
+    stream.save().unwrap();
+    assert!(!node.store.records()[0].1.evictable);
+    assert_eq!(node.get(&cookie, "b"), Some(1));
+}
+
+#[test]
+pub(super) fn a_session_has_timeouts_of_its_own_until_another_user_logs_in() {
     let node = Node::new();
     let (days, week) = (86_400, Duration::from_secs(7 * 86_400));
     let cookie = node.visitor();
@@ -149,7 +168,7 @@ fn a_session_has_timeouts_of_its_own_until_another_user_logs_in() {
 }
 
 #[test]
-fn shorter_timeouts_hold_at_once_and_senseless_ones_are_refused() {
+pub(super) fn shorter_timeouts_hold_at_once_and_senseless_ones_are_refused() {
     let node = Node::new();
     let minute = Duration::from_secs(60);
     let (_, cookie) = node.request("", |session| {
@@ -168,7 +187,7 @@ fn shorter_timeouts_hold_at_once_and_senseless_ones_are_refused() {
 }
 
 #[test]
-fn a_remembered_visitor_has_a_cookie_that_outlives_the_browser_window() {
+pub(super) fn a_remembered_visitor_has_a_cookie_that_outlives_the_browser_window() {
     let node = Node::with(|_, policy| policy.lifespan = Duration::ZERO);
     let session = node.open("");
     session.login("ann").unwrap();

@@ -18,7 +18,7 @@ fn limited(max: usize, policy: UserPolicy) -> Node {
 }
 
 #[test]
-fn beyond_the_limit_the_oldest_login_ends() {
+pub(super) fn beyond_the_limit_the_oldest_login_ends() {
     let node = limited(3, UserPolicy::EndOldest);
     let mut cookies = Vec::new();
     for _ in 0..6 {
@@ -32,7 +32,7 @@ fn beyond_the_limit_the_oldest_login_ends() {
 }
 
 #[test]
-fn beyond_the_limit_a_login_is_refused_and_the_session_is_as_before() {
+pub(super) fn beyond_the_limit_a_login_is_refused_and_the_session_is_as_before() {
     let node = limited(2, UserPolicy::Refuse);
     let first = login(&node, "ann");
     login(&node, "ann");
@@ -51,7 +51,7 @@ fn beyond_the_limit_a_login_is_refused_and_the_session_is_as_before() {
 }
 
 #[test]
-fn a_login_under_way_counts_and_one_that_failed_does_not() {
+pub(super) fn a_login_under_way_counts_and_one_that_failed_does_not() {
     let node = limited(1, UserPolicy::Refuse);
     let other = node.other();
     let (a, b) = (node.visitor(), node.visitor());
@@ -76,7 +76,7 @@ fn a_login_under_way_counts_and_one_that_failed_does_not() {
 }
 
 #[test]
-fn the_index_does_not_grow_with_changes_of_id() {
+pub(super) fn the_index_does_not_grow_with_changes_of_id() {
     let node = limited(5, UserPolicy::Refuse);
     let mut cookie = login(&node, "ann");
     for _ in 0..50 {
@@ -91,7 +91,7 @@ fn the_index_does_not_grow_with_changes_of_id() {
 }
 
 #[test]
-fn logins_at_once_are_all_listed() {
+pub(super) fn logins_at_once_are_all_listed() {
     let node = std::sync::Arc::new(Node::new());
     let other = std::sync::Arc::new(node.other());
     let workers: Vec<_> = (0..20)

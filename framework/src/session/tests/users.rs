@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::memory::Fault;
 use super::{CookieChange, Node, Outcome, after, kind};
-use crate::error::{ErrorKind, Result};
+use crate::error::ErrorKind;
 use crate::session::events::Event;
 use crate::session::{Device, Handle, Session};
 
@@ -29,7 +29,7 @@ fn handle(node: &Node, cookie: &str) -> Handle {
 }
 
 #[test]
-fn a_bound_session_costs_two_more_lookups_and_an_anonymous_one_none() {
+pub(super) fn a_bound_session_costs_two_more_lookups_and_an_anonymous_one_none() {
     let node = Node::new();
     let (anonymous, bound) = (node.visitor(), login(&node, "ann"));
     node.store.calls();
@@ -40,7 +40,7 @@ fn a_bound_session_costs_two_more_lookups_and_an_anonymous_one_none() {
 }
 
 #[test]
-fn your_devices_are_listed_with_all_that_is_known() {
+pub(super) fn your_devices_are_listed_with_all_that_is_known() {
     let node = Node::new();
     let phone = login(&node, "ann");
     node.pass(100);
@@ -59,7 +59,7 @@ fn your_devices_are_listed_with_all_that_is_known() {
 }
 
 #[test]
-fn a_change_of_id_keeps_the_device_and_its_handle() {
+pub(super) fn a_change_of_id_keeps_the_device_and_its_handle() {
     let node = Node::new();
     let mut cookie = login(&node, "ann");
     let before = devices(&node, &cookie, "ann");
@@ -72,7 +72,7 @@ fn a_change_of_id_keeps_the_device_and_its_handle() {
 }
 
 #[test]
-fn one_device_is_revoked_by_its_handle_and_only_by_its_user() {
+pub(super) fn one_device_is_revoked_by_its_handle_and_only_by_its_user() {
     let node = Node::new();
     let (phone, laptop) = (login(&node, "ann"), login(&node, "ann"));
     let target = handle(&node, &phone);
@@ -87,7 +87,7 @@ fn one_device_is_revoked_by_its_handle_and_only_by_its_user() {
 }
 
 #[test]
-fn revoking_the_own_session_deletes_the_cookie() {
+pub(super) fn revoking_the_own_session_deletes_the_cookie() {
     let node = Node::new();
     let cookie = login(&node, "ann");
     let own = handle(&node, &cookie);
@@ -98,7 +98,7 @@ fn revoking_the_own_session_deletes_the_cookie() {
 }
 
 #[test]
-fn a_revoked_session_is_found_though_it_changes_its_id_just_then() {
+pub(super) fn a_revoked_session_is_found_though_it_changes_its_id_just_then() {
     for step in 0..4 {
         for change in [Session::rotate, Session::regenerate] {
             let node = Node::new();
@@ -118,7 +118,7 @@ fn a_revoked_session_is_found_though_it_changes_its_id_just_then() {
 }
 
 #[test]
-fn a_session_that_changed_its_id_after_the_index_was_read_is_revoked_too() {
+pub(super) fn a_session_that_changed_its_id_after_the_index_was_read_is_revoked_too() {
     let node = Node::new();
     let other = node.other();
     let (phone, laptop) = (login(&node, "ann"), login(&node, "ann"));
@@ -138,7 +138,7 @@ fn a_session_that_changed_its_id_after_the_index_was_read_is_revoked_too() {
 }
 
 #[test]
-fn all_sessions_of_a_user_end_in_one_step_and_nobody_elses() {
+pub(super) fn all_sessions_of_a_user_end_in_one_step_and_nobody_elses() {
     let node = Node::new();
     let other = node.other();
     let anns: Vec<_> = (0..5).map(|_| login(&node, "ann")).collect();
@@ -164,7 +164,7 @@ fn all_sessions_of_a_user_end_in_one_step_and_nobody_elses() {
 }
 
 #[test]
-fn revoking_all_is_right_though_the_index_is_lost() {
+pub(super) fn revoking_all_is_right_though_the_index_is_lost() {
     let node = Node::new();
     let cookie = login(&node, "ann");
     let index = node.manager.keyring.reserved("sessions of\0ann");
@@ -176,7 +176,7 @@ fn revoking_all_is_right_though_the_index_is_lost() {
 }
 
 #[test]
-fn a_revocation_outlives_every_session_it_ended() {
+pub(super) fn a_revocation_outlives_every_session_it_ended() {
     let node = Node::with(|settings, _| {
         settings.idle_timeout = Duration::from_secs(10 * 365 * 86_400);
         settings.absolute_timeout = settings.idle_timeout;
@@ -194,7 +194,7 @@ fn a_revocation_outlives_every_session_it_ended() {
 }
 
 #[test]
-fn revoking_everybody_leaves_anonymous_sessions() {
+pub(super) fn revoking_everybody_leaves_anonymous_sessions() {
     let node = Node::new();
     let (ann, bob, anonymous) = (login(&node, "ann"), login(&node, "bob"), node.visitor());
     let (_, left) = node.request(&bob, |session| session.revoke_everybody());
@@ -205,7 +205,7 @@ fn revoking_everybody_leaves_anonymous_sessions() {
 }
 
 #[test]
-fn revoking_all_of_the_own_user_deletes_the_cookie_and_allows_a_farewell() {
+pub(super) fn revoking_all_of_the_own_user_deletes_the_cookie_and_allows_a_farewell() {
     let node = Node::new();
     let cookie = login(&node, "ann");
     let (_, fresh) = node.request(&cookie, |session| {
@@ -219,7 +219,7 @@ fn revoking_all_of_the_own_user_deletes_the_cookie_and_allows_a_farewell() {
 }
 
 #[test]
-fn revoking_the_others_keeps_the_one_that_asks() {
+pub(super) fn revoking_the_others_keeps_the_one_that_asks() {
     let node = Node::new();
     let (here, there) = (login(&node, "ann"), login(&node, "ann"));
     let (_, same) = node.request(&here, |session| {
@@ -236,7 +236,7 @@ fn revoking_the_others_keeps_the_one_that_asks() {
 }
 
 #[test]
-fn a_password_change_that_fails_afterwards_leaves_the_session_usable() {
+pub(super) fn a_password_change_that_fails_afterwards_leaves_the_session_usable() {
     let node = Node::new();
     let (here, there) = (login(&node, "ann"), login(&node, "ann"));
     let session = node.open(&here);
@@ -247,7 +247,7 @@ fn a_password_change_that_fails_afterwards_leaves_the_session_usable() {
 }
 
 #[test]
-fn login_and_revoking_the_others_in_one_request() {
+pub(super) fn login_and_revoking_the_others_in_one_request() {
     let node = Node::new();
     let (there, cookie) = (login(&node, "ann"), node.visitor());
     let (_, here) = node.request(&cookie, |session| {
@@ -258,7 +258,7 @@ fn login_and_revoking_the_others_in_one_request() {
 }
 
 #[test]
-fn of_two_who_revoke_each_other_one_is_left_at_most() {
+pub(super) fn of_two_who_revoke_each_other_one_is_left_at_most() {
     let node = Node::new();
     let other = node.other();
     let (a, b) = (login(&node, "ann"), login(&node, "ann"));
@@ -286,7 +286,7 @@ fn of_two_who_revoke_each_other_one_is_left_at_most() {
 }
 
 #[test]
-fn a_login_that_began_before_the_revocation_is_void() {
+pub(super) fn a_login_that_began_before_the_revocation_is_void() {
     let node = Node::new();
     let cookie = node.visitor();
     let session = node.open(&cookie);
@@ -298,7 +298,7 @@ fn a_login_that_began_before_the_revocation_is_void() {
 }
 
 #[test]
-fn revocations_survive_lost_answers() {
+pub(super) fn revocations_survive_lost_answers() {
     for fault in [Fault::Lost, Fault::AnswerLost] {
         let node = Node::new();
         let (here, there) = (login(&node, "ann"), login(&node, "ann"));
@@ -316,7 +316,7 @@ fn revocations_survive_lost_answers() {
 }
 
 #[test]
-fn a_full_store_revokes_all_the_same() {
+pub(super) fn a_full_store_revokes_all_the_same() {
     let node = Node::new();
     let cookies: Vec<_> = (0..3).map(|_| login(&node, "ann")).collect();
     let bob = login(&node, "bob");
@@ -327,7 +327,7 @@ fn a_full_store_revokes_all_the_same() {
 }
 
 #[test]
-fn no_session_slips_through_a_revocation_by_changing_its_id_meanwhile() {
+pub(super) fn no_session_slips_through_a_revocation_by_changing_its_id_meanwhile() {
     let node = std::sync::Arc::new(Node::new());
     let other = std::sync::Arc::new(node.other());
     let workers: Vec<_> = (0..10)
@@ -357,7 +357,7 @@ fn no_session_slips_through_a_revocation_by_changing_its_id_meanwhile() {
 }
 
 #[test]
-fn a_store_that_does_not_know_the_epochs_lets_nobody_in() {
+pub(super) fn a_store_that_does_not_know_the_epochs_lets_nobody_in() {
     let node = Node::new();
     let cookie = login(&node, "ann");
     let store = std::sync::Arc::clone(&node.store);
@@ -370,7 +370,7 @@ fn a_store_that_does_not_know_the_epochs_lets_nobody_in() {
 }
 
 #[test]
-fn a_bound_user_without_login_keeps_the_id_and_has_no_recent_login() {
+pub(super) fn a_bound_user_without_login_keeps_the_id_and_has_no_recent_login() {
     let node = Node::new();
     let cookie = node.visitor();
     let (_, same) = node.request(&cookie, |session| session.bind_user("ann"));
@@ -384,7 +384,7 @@ fn a_bound_user_without_login_keeps_the_id_and_has_no_recent_login() {
 }
 
 #[test]
-fn a_login_is_recent_for_so_long() {
+pub(super) fn a_login_is_recent_for_so_long() {
     let node = Node::new();
     let within = Duration::from_secs(300);
     let recent = |session: &Session| session.require_recent_login(within);
@@ -410,13 +410,12 @@ fn a_login_is_recent_for_so_long() {
 }
 
 #[test]
-fn a_long_or_odd_user_agent_is_cut_and_cleaned() -> Result<()> {
+pub(super) fn a_long_or_odd_user_agent_is_cut_and_cleaned() {
     let agent = format!("a\u{7}b{}", "é".repeat(300));
     let Ok(operation) = crate::session::users::note_device(Some(agent), None) else {
         panic!("it can be noted")
     };
     let mut data = crate::session::data::Data::default();
-    crate::session::operations::apply([&operation], &mut data)?;
+    crate::session::operations::apply([&operation], &mut data).unwrap();
     assert!(data.encoded_len() < 300);
-    Ok(())
 }

@@ -75,6 +75,7 @@ use crate::session::{Expected, SessionStore, StoreError, StoreKey, Stored, Swap}
 ///         let Some(record) = live else { return Ok(Touch::Stale) };
 ///         record.deadline = renewed.deadline;
 ///         record.last_seen = renewed.last_seen;
+///         record.evictable &= renewed.evictable;
 ///         Ok(Touch::Done)
 ///     }
 ///
@@ -109,6 +110,7 @@ pub fn store_conformance<S: SessionStore>(make: impl Fn() -> S) {
         times::a_passed_deadline_is_absence,
         times::an_expired_record_is_replaced,
         times::touch_renews_and_changes_nothing_else,
+        times::touch_takes_the_mark_off_and_never_sets_it,
         times::a_stale_touch_changes_nothing,
         walks::sweep_deletes_only_the_expired,
         walks::sweep_keeps_to_its_budget,

@@ -138,7 +138,8 @@ pub(super) fn touches_do_not_undo_swaps<S: SessionStore>(subject: &Subject<S>) {
         }
         while !finished.load(Ordering::Acquire) {
             let Some(found) = subject.load(&key) else { continue };
-            let renewed = Renewed { deadline: subject.now + HOUR * 2, last_seen: subject.now };
+            let (deadline, last_seen) = (subject.now + HOUR * 2, subject.now);
+            let renewed = Renewed { deadline, last_seen, evictable: true };
             let touched = subject.store.touch(&key, found.version, renewed, subject.now);
             let _ = answer(touched, "touch answers");
         }
@@ -160,7 +161,8 @@ pub(super) fn a_sweep_spares_a_renewed_record<S: SessionStore>(subject: &Subject
                 return;
             }
             // In time by its own clock, while the sweeper's is already past the deadline.
-            let renewed = Renewed { deadline: sweep_at + HOUR, last_seen: subject.now };
+            let (deadline, last_seen) = (sweep_at + HOUR, subject.now);
+            let renewed = Renewed { deadline, last_seen, evictable: true };
             let touched = subject.store.touch(&key, 1, renewed, subject.now);
             let done = answer(touched, "touch answers") == Touch::Done;
             was_renewed.store(done, Ordering::Release);

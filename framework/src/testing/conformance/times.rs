@@ -55,7 +55,8 @@ pub(super) fn touch_renews_and_changes_nothing_else<S: SessionStore>(subject: &S
         for step in [2, 1, 3, 5] {
             wanted.deadline = subject.now + HOUR * step;
             wanted.last_seen = subject.now + TICK * step;
-            let renewed = Renewed { deadline: wanted.deadline, last_seen: wanted.last_seen };
+            let (deadline, last_seen) = (wanted.deadline, wanted.last_seen);
+            let renewed = Renewed { deadline, last_seen, evictable: true };
             let touched =
                 answer(subject.store.touch(&key, 3, renewed, subject.now), "touch answers");
             assert_eq!(
@@ -77,9 +78,26 @@ pub(super) fn touch_renews_and_changes_nothing_else<S: SessionStore>(subject: &S
     }
 }
 
+pub(super) fn touch_takes_the_mark_off_and_never_sets_it<S: SessionStore>(subject: &Subject<S>) {
+    for (before, told) in [(true, true), (true, false), (false, true), (false, false)] {
+        let key = fresh_key();
+        let mut wanted = Stored { evictable: before, ..subject.record(3, "seen again") };
+        subject.create(&key, &wanted);
+        wanted.deadline = subject.now + HOUR * 2;
+        let renewed =
+            Renewed { deadline: wanted.deadline, last_seen: wanted.last_seen, evictable: told };
+        wanted.evictable = before && told;
+        let touched = answer(subject.store.touch(&key, 3, renewed, subject.now), "touch answers");
+        assert_eq!(touched, Touch::Done, "contract: touch of the version that is there is Done");
+        let sentence = "touch clears the mark `evictable` if told so, and never sets it";
+        assert_same(subject.load(&key).as_ref(), Some(&wanted), sentence);
+    }
+}
+
 pub(super) fn a_stale_touch_changes_nothing<S: SessionStore>(subject: &Subject<S>) {
     let key = fresh_key();
-    let renewed = Renewed { deadline: subject.now + HOUR * 9, last_seen: subject.now + TICK };
+    let (deadline, last_seen) = (subject.now + HOUR * 9, subject.now + TICK);
+    let renewed = Renewed { deadline, last_seen, evictable: false };
     let touch =
         |version, now| answer(subject.store.touch(&key, version, renewed, now), "touch answers");
     assert_eq!(touch(1, subject.now), Touch::Stale, "contract: touch of nothing is Stale");
