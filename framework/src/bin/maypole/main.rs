@@ -1,13 +1,21 @@
-//! The `maypole` command: looks at what a program would be started with.
+//! The `maypole` command: looks after what a program would be started with, and its sessions.
 
+#![expect(
+    clippy::large_stack_frames,
+    reason = "a command runs on the main thread and starts no coroutine"
+)]
+
+mod arguments;
+mod output;
 mod session;
 
 use std::env;
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
-use maypole::config::{Config, ConfigError};
+use arguments::Arguments;
+use maypole::config::Config;
+use output::{Failure, say};
 
 const HELP: &str = "\
 maypole - looks after programs made with the maypole framework
@@ -15,61 +23,65 @@ maypole - looks after programs made with the maypole framework
 Usage:
   maypole config check [FILE]   check the settings; exit 1 and the mistake if there is one
   maypole config print [FILE]   print every setting that holds and where it comes from
-  maypole session ls            list the stored sessions of the settings' file store
-  maypole session show KEY [--values]
-                                one session by (the beginning of) its key; values only if asked
-  maypole --help | --version
+  maypole session ls            list the stored sessions
+  maypole session show          show one session
+  maypole session revoke        end a session, a user's, or everybody's
+  maypole session sweep         delete what has expired
+  maypole session stats         count what is stored
+  maypole session export        write the sessions into a file
+  maypole session import        bring the sessions of such a file into the store
+  maypole --help | --version    and --help behind each of these commands
 
-Without FILE the settings are those a program started here would get: the file named by
-MAYPOLE_CONFIG, or else ./config.ini if there is one, and over it the MAYPOLE_SECTION_KEY
-variables of the environment, which count with FILE too. Secrets are printed as ***.
+The settings are those a program started here would get: the file named by MAYPOLE_CONFIG, or
+else ./config.ini if there is one (--config FILE names another), and over it the
+MAYPOLE_SECTION_KEY variables of the environment. Secrets are printed as ***.
+
+maypole session asks a server that runs over its private socket ([admin] in config.ini), and opens
+the store itself when none does.
+
+Exit status: 0 done, 1 failed or not found, 2 not understood.
 ";
 
-/// Exit status of a command line that is not understood, as shells and grep have it.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or("")).collect();
-    let file = arguments.get(2);
-    match words.as_slice() {
-        ["--help" | "-h" | "help"] => say(HELP),
-        ["--version" | "-V"] => say(concat!("maypole ", env!("CARGO_PKG_VERSION"), "\n")),
-        ["config", "check"] | ["config", "check", _] => report(load(file), |config| {
-            let file = config.file().unwrap_or("no config.ini here, the defaults");
-            format!("ok: {file}\n")
-        }),
-        ["config", "print"] | ["config", "print", _] => report(load(file), Config::describe),
-        ["session", "ls"] => session::run(None, session::Show::Keys),
-        ["session", "show", key] => session::run(Some(key), session::Show::Keys),
-        ["session", "show", key, "--values"] => session::run(Some(key), session::Show::Values),
-        [] => usage("a command is missing"),
-        _ => usage(&format!("not understood: maypole {}", words.join(" "))),
+    let words: Vec<OsString> = env::args_os().skip(1).collect();
+    match run(Arguments::new(words)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(HELP),
     }
 }
 
-fn load(file: Option<&OsString>) -> Result<Config, ConfigError> {
-    file.map_or_else(Config::load, Config::load_from)
-}
-
-fn report(loaded: Result<Config, ConfigError>, show: impl Fn(&Config) -> String) -> ExitCode {
-    match loaded {
-        Ok(config) => say(&show(&config)),
-        Err(error) => complain(&format!("{error}\n"), ExitCode::FAILURE),
+fn run(mut arguments: Arguments) -> Result<(), Failure> {
+    let asks_for_help = arguments.flag("--help") | arguments.flag("-h");
+    let file = arguments.value("--config")?;
+    let load = |other: Option<OsString>| match other.or(file) {
+        Some(file) => Config::load_from(file),
+        None => Config::load(),
+    };
+    match arguments.word().as_deref() {
+        Some("session") => session::run(&mut arguments, asks_for_help, || load(None)),
+        _ if asks_for_help => say(HELP),
+        Some("help") => say(HELP),
+        Some("config") => {
+            let what = arguments.word();
+            let file = arguments.file();
+            arguments.end()?;
+            match what.as_deref() {
+                Some("check") => {
+                    let config = load(file)?;
+                    let file = config.file().unwrap_or("no config.ini here, the defaults");
+                    say(&format!("ok: {file}\n"))
+                }
+                Some("print") => say(&load(file)?.describe()),
+                _ => Err(Failure::Usage("maypole config needs check or print".to_owned())),
+            }
+        }
+        Some(other) => Err(Failure::Usage(format!("not understood: maypole {other}"))),
+        None if arguments.flag("--version") | arguments.flag("-V") => {
+            say(concat!("maypole ", env!("CARGO_PKG_VERSION"), "\n"))
+        }
+        None => {
+            arguments.end()?;
+            Err(Failure::Usage("a command is missing".to_owned()))
+        }
     }
-}
-
-fn usage(what: &str) -> ExitCode {
-    complain(&format!("{what}\n\n{HELP}"), ExitCode::from(USAGE))
-}
-
-/// A reader that has gone (`maypole config print | head`) is no failure of ours.
-fn say(text: &str) -> ExitCode {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
-}
-
-fn complain(text: &str, status: ExitCode) -> ExitCode {
-    let _ = std::io::stderr().write_all(text.as_bytes());
-    status
 }
