@@ -52,7 +52,11 @@ impl ManualClock {
     /// A clock that stands at the present moment.
     #[must_use]
     pub fn new() -> Self {
-        Self { start: SystemTime::now(), moved_ms: Arc::default() }
+        // Whole milliseconds, as stores keep them: a test may compare what comes back.
+        let now = SystemTime::now();
+        let odd = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let start = now - Duration::from_nanos(u64::from(odd % 1_000_000));
+        Self { start, moved_ms: Arc::default() }
     }
 
     /// The time this clock shows.

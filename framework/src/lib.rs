@@ -15,6 +15,7 @@
 //! on. `ctx.session` is the visitor's session, loaded at its first use and saved before the answer
 //! leaves.
 
+pub mod admin;
 mod app;
 mod clock;
 pub mod config;
@@ -23,9 +24,12 @@ mod error;
 mod housekeeping;
 mod http;
 mod into_response;
+pub mod live;
 mod logger;
 mod middleware;
 mod net;
+#[allow(dead_code, reason = "the stores that use it come next")]
+mod redis;
 mod response;
 mod routing;
 mod runtime;

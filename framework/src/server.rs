@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::admin::AdminSocket;
 use crate::app::{App, Built, Service};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,10 +40,12 @@ pub struct Server {
     grace: Duration,
     sessions_in: String,
     housekeeping: Housekeeping,
+    admin: Option<AdminSocket>,
     service: Arc<Service>,
 }
 
 impl Server {
+    #[expect(clippy::large_stack_frames, reason = "at start, on the caller's own thread")]
     pub(crate) fn start(app: App) -> Result<Self> {
         logger::install(&app.config().log);
         runtime::start(runtime_settings(app.config()));
@@ -52,8 +55,9 @@ impl Server {
             Error::new(ErrorKind::Start, format!("cannot listen on {addr}")).caused_by(error)
         })?;
         let addr = listener.local_addr()?;
-        let Built { service, config, sessions_in, upkeep } = app.build()?;
+        let Built { service, config, sessions_in, upkeep, figures } = app.build()?;
         let housekeeping = Housekeeping::start(&service, upkeep, config.session.sweep_every)?;
+        let admin = AdminSocket::start(&config, &service, figures, &sessions_in)?;
         let engine = Engine {
             service: Arc::clone(&service),
             limits: limits(&config),
@@ -67,7 +71,7 @@ impl Server {
         start_sweeper(Arc::clone(&hub))?;
         let acceptor = Some(listener.accept_into(Arc::clone(&hub))?);
         let grace = config.server.shutdown_grace;
-        Ok(Self { hub, acceptor, addr, grace, sessions_in, housekeeping, service })
+        Ok(Self { hub, acceptor, addr, grace, sessions_in, housekeeping, admin, service })
     }
 
     /// The address it listens on, with the port the system chose if the setting was 0.
@@ -130,6 +134,8 @@ impl Server {
             self.wait_for_connections(Instant::now() + Duration::from_millis(500));
         }
         self.hub.close();
+        // Before the store is closed, so that nobody is told that it failed.
+        self.admin.take().into_iter().for_each(AdminSocket::stop);
         self.housekeeping.stop();
         logger::flush();
     }
@@ -201,7 +207,10 @@ fn timeouts(config: &Config) -> Timeouts {
 fn hub_settings(config: &Config) -> HubSettings {
     let wanted = config.server.max_connections;
     let descriptors = runtime::raise_descriptor_limit();
-    let reserved = RESERVED_DESCRIPTORS.min(descriptors / 4);
+    // The files kept open are never more than an eighth of all, and come on top: with few
+    // descriptors they would otherwise take those the store needs to open one more.
+    let kept_open = config.session_file.max_open_files.min(descriptors / 8);
+    let reserved = RESERVED_DESCRIPTORS.min(descriptors / 4) + kept_open;
     let max_connections = wanted.min(descriptors.saturating_sub(reserved).max(1));
     if max_connections < wanted {
         log::info!(

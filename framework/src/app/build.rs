@@ -10,10 +10,11 @@ use crate::config::{Config, Forwarded};
 use crate::context::{Environment, TypeMap, request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{ForwardedHeader, TrustedProxies};
+use crate::live::{Live, Topics};
 use crate::routing::Router;
 use crate::session::{CookiePolicy, Manager, SessionSettings, SessionStore};
 
-use super::stores::{Upkeep, open_store};
+use super::stores::{Figures, Opened, Upkeep, open_store};
 
 /// A built app and what its server needs beside it.
 pub(crate) struct Built {
@@ -23,20 +24,22 @@ pub(crate) struct Built {
     pub(crate) sessions_in: String,
     /// What the store wants done beside requests.
     pub(crate) upkeep: Option<Upkeep>,
+    /// What the store knows of itself.
+    pub(crate) figures: Option<Figures>,
 }
 
 impl App {
     pub(crate) fn build(self) -> Result<Built> {
-        let Self { config, root, fallback, state, stores, clock } = self;
+        let Self { config, root, fallback, state, stores, clock, topics } = self;
         let (routes, middleware) = root.into_parts();
         let router = build_router(routes)?;
-        let opened = open_store(&config, stores)?;
-        let sessions = build_manager(&config, opened.store, clock)?;
-        let environment = Arc::new(build_environment(&config, state)?);
+        let Opened { store, location: sessions_in, upkeep, figures } = open_store(&config, stores)?;
+        let sessions = build_manager(&config, store, clock)?;
+        let environment = Arc::new(build_environment(&config, state, topics)?);
         let logs_access = config.log.access;
         let service =
             Arc::new(Service { router, middleware, fallback, environment, sessions, logs_access });
-        Ok(Built { service, config, sessions_in: opened.location, upkeep: opened.upkeep })
+        Ok(Built { service, config, sessions_in, upkeep, figures })
     }
 }
 
@@ -55,7 +58,7 @@ fn build_router(routes: Vec<Route>) -> Result<Router<Target>> {
     Ok(router)
 }
 
-fn build_manager(
+pub(crate) fn build_manager(
     config: &Config,
     store: Arc<dyn SessionStore>,
     clock: Clock,
@@ -72,7 +75,8 @@ fn user_agent() -> Option<String> {
     request().and_then(|ctx| ctx.header("user-agent").map(str::to_owned))
 }
 
-fn build_environment(config: &Config, state: TypeMap) -> Result<Environment> {
+fn build_environment(config: &Config, mut state: TypeMap, topics: Topics) -> Result<Environment> {
+    state.insert(Live::new(config, topics)?);
     Ok(Environment {
         state,
         max_body_bytes: config.limits.body,

@@ -14,16 +14,17 @@ use std::sync::Arc;
 
 use http::Method;
 
-pub(crate) use build::Built;
+pub(crate) use build::{Built, build_manager};
 pub use routes::{Group, Route};
 pub(crate) use service::Service;
-pub(crate) use stores::Upkeep;
+pub(crate) use stores::{Figures, Opened, Upkeep, open_store};
 
 use crate::clock::Clock;
 use crate::config::{Config, Section};
 use crate::context::{RequestContext, TypeMap};
 use crate::error::{Error, ErrorKind, Result};
 use crate::into_response::IntoResponse;
+use crate::live::Topics;
 use crate::middleware::{Endpoint, Next};
 use crate::response::Response;
 use crate::server::{Server, stop_signals};
@@ -48,6 +49,7 @@ pub struct App {
     state: TypeMap,
     stores: BTreeMap<String, StoreFactory>,
     clock: Clock,
+    topics: Topics,
 }
 
 type StoreFactory = Box<dyn FnOnce(&Section) -> Result<Arc<dyn SessionStore>>>;
@@ -59,6 +61,7 @@ impl App {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for the first mistake, with file, line, key and a suggestion.
+    #[expect(clippy::large_stack_frames, reason = "at start, on the main thread")]
     pub fn new() -> Result<Self> {
         Ok(Self::with_config(Config::load()?))
     }
@@ -79,6 +82,7 @@ impl App {
             state: TypeMap::default(),
             stores: BTreeMap::new(),
             clock: Clock::system(),
+            topics: Topics::default(),
         }
     }
 
@@ -232,6 +236,13 @@ impl App {
     {
         let make: StoreFactory = Box::new(move |section| Ok(Arc::new(make(section)?)));
         self.stores.insert(name.to_owned(), make);
+    }
+
+    /// The topics of this app, for code that is no handler: a thread that publishes prices, say.
+    /// Handlers use [`RequestContext::topic`].
+    #[must_use]
+    pub fn topics(&self) -> Topics {
+        self.topics.clone()
     }
 
     /// Lets sessions expire by this clock; for tests.

@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use super::error_page;
 use crate::context::{Environment, Incoming, Matched, RequestContext};
 use crate::error::{Error, ErrorKind};
-use crate::http::decode_param;
+use crate::http::{PRIVATE_CACHE_CONTROL, PRIVATE_VARY, decode_param};
 use crate::into_response::{IntoResponse, phrase};
 use crate::middleware::{Endpoint, Middleware, Next};
 use crate::response::Response;
@@ -123,7 +123,7 @@ impl Service {
     }
 
     /// Saves the session before the head leaves. A failure replaces the answer (503 or 500) and
-    /// sends no cookie.
+    /// sends no cookie, unless an earlier save in the request made one due.
     pub(crate) fn commit_session(&self, ctx: &RequestContext, response: &mut Response) {
         let outcome = match response.status().is_server_error() {
             true => Outcome::Discard,
@@ -140,7 +140,7 @@ impl Service {
             Ok(commit) => (commit.touched, commit.cookie),
             Err(error) => {
                 *response = error.into_response();
-                (true, CookieChange::None)
+                (true, self.sessions.cookie_after_failure(&ctx.session))
             }
         };
         set_parts(ctx, response);
@@ -149,7 +149,10 @@ impl Service {
         }
         match cookie {
             CookieChange::None => {}
-            CookieChange::Set(line) | CookieChange::Delete(line) => add_cookie(response, &line),
+            CookieChange::Set(line) | CookieChange::Delete(line) => {
+                drop_cookie(response, self.sessions.cookie_name());
+                add_cookie(response, &line);
+            }
         }
     }
 
@@ -172,6 +175,11 @@ impl Service {
     /// Deletes expired sessions among the next `budget` records of the store.
     pub(crate) fn sweep_sessions(&self, budget: usize) -> Result<Swept, StoreError> {
         self.sessions.sweep(budget)
+    }
+
+    /// The sessions of this service, for those who look after their store.
+    pub(crate) fn sessions(&self) -> &Arc<Manager> {
+        &self.sessions
     }
 
     /// How often what happened to sessions.
@@ -266,14 +274,17 @@ fn ends_the_request(response: Response) -> Response {
 
 /// What a visitor's session had part in is for that visitor alone (OWASP session management).
 fn forbid_caching(response: &mut Response) {
+    if response.set_private() {
+        return;
+    }
     let headers = response.headers_mut();
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(PRIVATE_CACHE_CONTROL));
     let names_cookie = |value: &HeaderValue| {
         let names = value.to_str().unwrap_or_default();
         names.split(',').any(|name| matches!(name.trim(), "*" | "Cookie" | "cookie"))
     };
     if !headers.get_all(VARY).iter().any(names_cookie) {
-        headers.append(VARY, HeaderValue::from_static("Cookie"));
+        headers.append(VARY, HeaderValue::from_static(PRIVATE_VARY));
     }
 }
 
@@ -285,5 +296,24 @@ fn add_cookie(response: &mut Response, line: &str) {
             response.headers_mut().append(SET_COOKIE, value);
         }
         Err(error) => log::error!("the session's cookie cannot be sent: {error}"),
+    }
+}
+
+/// Takes out what the handler set under this name: of two cookies of one name in one answer a
+/// browser keeps the one it likes (RFC 6265, 4.1.1: no more than one).
+fn drop_cookie(response: &mut Response, name: &str) {
+    let headers = response.headers_mut();
+    let is_ours = |value: &HeaderValue| {
+        let pair = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        let found = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        found.trim_ascii() == name.as_bytes()
+    };
+    if headers.get_all(SET_COOKIE).iter().any(is_ours) {
+        let others: Vec<_> =
+            headers.get_all(SET_COOKIE).iter().filter(|value| !is_ours(value)).cloned().collect();
+        headers.remove(SET_COOKIE);
+        for value in others {
+            headers.append(SET_COOKIE, value);
+        }
     }
 }

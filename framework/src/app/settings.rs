@@ -1,7 +1,10 @@
 //! From config.ini's sections to what the stores are opened with.
 
 use crate::config::{Config, Fsync};
-use crate::session::stores::{self, FileStoreOptions, TableOptions};
+use crate::runtime::raise_descriptor_limit;
+use crate::session::stores::{
+    self, FileStoreOptions, RedisStoreOptions, TableOptions, TieredOptions,
+};
 
 pub(super) fn file_store_options(config: &Config) -> FileStoreOptions {
     let file = &config.session_file;
@@ -10,6 +13,7 @@ pub(super) fn file_store_options(config: &Config) -> FileStoreOptions {
     options.fsync_interval = file.fsync_interval;
     options.max_sessions = config.session.max_sessions;
     options.max_total_bytes = config.session.max_total_bytes;
+    options.max_open_files = file.max_open_files.min(raise_descriptor_limit() / 8);
     options
 }
 
@@ -23,6 +27,24 @@ pub(super) fn table_store_options(config: &Config) -> TableOptions {
     options.max_sessions = config.session.max_sessions;
     options.max_total_bytes = config.session.max_total_bytes;
     options
+}
+
+pub(super) fn redis_store_options(config: &Config) -> RedisStoreOptions {
+    let redis = &config.session_redis;
+    RedisStoreOptions {
+        prefix: redis.prefix.clone(),
+        wait_replicas: redis.wait_replicas,
+        wait_timeout: redis.wait_timeout,
+    }
+}
+
+pub(super) fn tiered_options(config: &Config) -> TieredOptions {
+    let tiered = &config.session_tiered;
+    TieredOptions {
+        lease: tiered.lease,
+        max_records: tiered.max_records,
+        max_bytes: tiered.max_bytes,
+    }
 }
 
 fn fsync(setting: Fsync) -> stores::Fsync {

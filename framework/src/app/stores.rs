@@ -6,19 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::StoreFactory;
-use super::settings::{file_store_options, table_store_options};
+use super::settings::{
+    file_store_options, redis_store_options, table_store_options, tiered_options,
+};
 use crate::config::{Config, Section};
-use crate::error::Result;
-use crate::session::stores::{FileStore, TableStore};
+use crate::error::{Error, ErrorKind, Result};
+use crate::session::stores::{FileStore, RedisStore, TableStore, TieredStore};
 use crate::session::{Blocking, SessionStore, StoreError};
 
 /// A store, ready for sessions.
-pub(super) struct Opened {
-    pub(super) store: Arc<dyn SessionStore>,
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn SessionStore>,
     /// Where sessions lie, for the line printed at start.
-    pub(super) location: String,
-    pub(super) upkeep: Option<Upkeep>,
+    pub(crate) location: String,
+    pub(crate) upkeep: Option<Upkeep>,
+    /// What the store knows of itself, for `maypole session stats`.
+    pub(crate) figures: Option<Figures>,
 }
+
+/// Names a store's own figures with their present values.
+pub(crate) type Figures = Arc<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
 
 /// What a store wants done beside requests, on a thread where it may block.
 pub(crate) struct Upkeep {
@@ -52,7 +59,7 @@ impl fmt::Debug for Upkeep {
     }
 }
 
-pub(super) fn open_store(
+pub(crate) fn open_store(
     config: &Config,
     mut registered: BTreeMap<String, StoreFactory>,
 ) -> Result<Opened> {
@@ -62,13 +69,15 @@ pub(super) fn open_store(
         let empty = Section::empty(&section_name);
         let section = config.section(&section_name).unwrap_or(&empty);
         let location = format!("the registered store {name:?}");
-        return Ok(Opened { store: make(section)?, location, upkeep: None });
+        return Ok(Opened { store: make(section)?, location, upkeep: None, figures: None });
     }
     match name {
         "file" => open_file(config),
         "table" => open_table(config),
+        "redis" => open_redis(config),
+        "tiered" => open_tiered(config),
         _ => {
-            let built_in = ["file", "table"];
+            let built_in = ["file", "table", "redis", "tiered"];
             let known: Vec<_> = registered.keys().map(String::as_str).chain(built_in).collect();
             Err(config.unknown_backend(&known).into())
         }
@@ -86,7 +95,13 @@ fn open_file(config: &Config) -> Result<Opened> {
             end: Box::new(move || end.sync_pass().map(drop)),
         }
     });
-    Ok(Opened { store: Arc::new(Blocking::shared(store)), location, upkeep })
+    let seen = Arc::clone(&store);
+    let figures: Figures = Arc::new(move || {
+        let usage = seen.usage();
+        vec![("files", usage.sessions), ("disk bytes", usage.bytes), ("evicted", usage.evicted)]
+    });
+    let store = Arc::new(Blocking::shared(store));
+    Ok(Opened { store, location, upkeep, figures: Some(figures) })
 }
 
 fn open_table(config: &Config) -> Result<Opened> {
@@ -99,5 +114,55 @@ fn open_table(config: &Config) -> Result<Opened> {
         pass: Box::new(move || pass.maintain()),
         end: Box::new(move || end.close()),
     };
-    Ok(Opened { store, location, upkeep: Some(upkeep) })
+    let seen = Arc::clone(&store);
+    let figures: Figures = Arc::new(move || {
+        let usage = seen.usage();
+        vec![
+            ("records", usage.sessions),
+            ("memory bytes", usage.bytes),
+            ("journal bytes", usage.journal_bytes),
+            ("evicted", usage.evicted),
+            ("stalls", usage.stalls),
+        ]
+    });
+    Ok(Opened { store, location, upkeep: Some(upkeep), figures: Some(figures) })
+}
+
+#[expect(clippy::large_stack_frames, reason = "runs at start, not on a coroutine's stack")]
+fn open_redis(config: &Config) -> Result<Opened> {
+    let (store, place) = redis_store(config)?;
+    let location = format!("{place} (redis store)");
+    Ok(Opened { store: Arc::new(store), location, upkeep: None, figures: None })
+}
+
+#[expect(clippy::large_stack_frames, reason = "runs at start, not on a coroutine's stack")]
+fn open_tiered(config: &Config) -> Result<Opened> {
+    let (store, place) = redis_store(config)?;
+    let store = Arc::new(TieredStore::new(store, &tiered_options(config))?);
+    let location = format!("{place}, with copies in memory (tiered store)");
+    let told = Arc::clone(&store);
+    let figures: Figures = Arc::new(move || {
+        let usage = told.usage();
+        vec![
+            ("records in memory", usage.records as u64),
+            ("bytes in memory", usage.bytes as u64),
+            ("loads from memory", usage.hits),
+            ("loads from redis", usage.misses),
+            ("memory is trusted", u64::from(told.trusts_memory())),
+        ]
+    });
+    Ok(Opened { store, location, upkeep: None, figures: Some(figures) })
+}
+
+/// The store in the redis that `[session] redis_connection_pool` names. A server that is down is
+/// no reason not to start.
+#[expect(clippy::large_stack_frames, reason = "runs at start, not on a coroutine's stack")]
+fn redis_store(config: &Config) -> Result<(RedisStore, String)> {
+    let name = &config.session.redis_connection_pool;
+    let settings = config.redis(name).ok_or_else(|| {
+        Error::new(ErrorKind::Start, format!("there is no section [redis.{name}]"))
+    })?;
+    let store = RedisStore::open(settings, redis_store_options(config))?;
+    store.look_at_server()?;
+    Ok((store, format!("redis, as [redis.{name}] says")))
 }
