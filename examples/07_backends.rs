@@ -55,6 +55,7 @@ impl SessionStore for Memory {
         let current = records.get_mut(key).filter(|it| it.deadline > now && it.version == version);
         let Some(record) = current else { return Ok(Touch::Stale) };
         (record.deadline, record.last_seen) = (renewed.deadline, renewed.last_seen);
+        record.evictable &= renewed.evictable;
         Ok(Touch::Done)
     }
 
