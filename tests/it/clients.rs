@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{TestServer, output, serve};
+use crate::support::{TestServer, is_installed, output, serve};
 
 fn shop() -> TestServer {
     serve("", |app| {
@@ -15,17 +15,6 @@ fn shop() -> TestServer {
         app.post("/upload", |ctx| Ok(ctx.body_bytes()?.len().to_string()));
         app.get("/destroy", |ctx| ctx.session.destroy());
     })
-}
-
-/// Whether the program is there. Where tests are run for others to rely on, it must be.
-fn is_installed(program: &str) -> bool {
-    let is_there =
-        Command::new(program).arg("--version").output().is_ok_and(|it| it.status.success());
-    if !is_there {
-        assert!(std::env::var_os("CI").is_none(), "{program} is not installed");
-        eprintln!("skipped: {program} is not installed");
-    }
-    is_there
 }
 
 /// Runs a client with `http://host:port` in its environment and gives what it printed.

@@ -3,7 +3,8 @@
 use maypole::prelude::*;
 use maypole::testing::TestClient;
 
-use crate::support::TempDir;
+use crate::live;
+use crate::support::{Answer, Browser, TempDir, TestServer, Wire, serve};
 
 /// The examples as modules; their `main` is for people.
 macro_rules! examples {
@@ -11,7 +12,7 @@ macro_rules! examples {
         $(
             #[path = $file]
             #[expect(dead_code, unreachable_pub, reason = "written as a program")]
-            mod $name;
+            pub(crate) mod $name;
         )*
     };
 }
@@ -30,6 +31,10 @@ examples! {
     basket = "../../examples/11_basket.rs",
     accounts = "../../examples/12_accounts.rs",
     single_sign_on = "../../examples/13_single_sign_on.rs",
+    websocket = "../../examples/14_websocket.rs",
+    server_sent_events = "../../examples/15_server_sent_events.rs",
+    live_counter = "../../examples/16_live_counter.rs",
+    chat = "../../examples/17_chat.rs",
 }
 
 /// A browser at an app with these routes; its sessions go with the directory.
@@ -254,4 +259,120 @@ fn single_sign_on_survives_the_redirect_of_the_first_visit() {
     assert_eq!(browser.get(&callback).send().status(), 303);
     assert_eq!(browser.get("/").send().text(), "You are ada.\n");
     assert_eq!(browser.get(&callback).send().status(), 403, "one answer to one question");
+}
+
+#[test]
+fn websocket_counts_what_was_said() {
+    let server = serve("", websocket::routes);
+    let mut tab = live::open(&server, "/echo");
+    tab.send(live::text("hello"));
+    live::expect_text(&mut tab, "1: hello");
+    tab.send(live::text("bye"));
+    live::expect_text(&mut tab, "2: bye");
+    assert_eq!(live::expect_close(&mut tab), 1000);
+    assert_eq!(server.connect().get("/echo").status, 426);
+}
+
+#[test]
+fn server_sent_events_go_on_where_the_client_left_off() {
+    let (browser, _directory) = visit(server_sent_events::routes);
+    assert_eq!(browser.get("/clock").send().text(), "event: tick\nid: 1\ndata: tick 1\n\n");
+    let server = serve("", server_sent_events::routes);
+    let mut wire = server.connect();
+    wire.send("GET /clock HTTP/1.0\r\nLast-Event-ID: 2\r\n\r\n");
+    let expected =
+        "\r\n\r\nevent: tick\nid: 3\ndata: tick 3\n\nevent: tick\nid: 4\ndata: tick 4\n\n";
+    let mut got = String::new();
+    while !got.ends_with(expected) {
+        got.push_str(&String::from_utf8(wire.take(1)).unwrap());
+    }
+}
+
+#[test]
+fn the_live_counter_tells_its_version_with_every_number() {
+    let (browser, _directory) = visit(live_counter::routes);
+    assert!(browser.get("/").send().text().contains(">0</output>"));
+    let clicks = [1, 2].map(|_| browser.post("/click").send().text());
+    let version = |text: &str| -> u64 {
+        let (_, rest) = text.split_once("data-version=\"").unwrap();
+        rest.split_once('"').unwrap().0.parse().unwrap()
+    };
+    assert!(clicks[0].ends_with(">1</output>") && clicks[1].ends_with(">2</output>"), "{clicks:?}");
+    assert!(version(&clicks[0]) < version(&clicks[1]), "{clicks:?}");
+    // Scripts come from here, not from elsewhere.
+    for script in ["/htmx.js", "/hx-ws.js"] {
+        assert_eq!(browser.get(script).send().header("content-type"), Some("text/javascript"));
+    }
+    // How tabs see it: browser_live.rs, in a real browser.
+}
+
+#[test]
+fn the_chat_tells_everybody_and_keeps_the_last_lines() {
+    let server = serve("", chat::routes);
+    let mut ada = server.browser();
+    assert!(ada.get("/").text().contains("id=\"door\""));
+    assert_eq!(server.connect().get("/room").status, 403, "without a name");
+    let enter = |browser: &mut Browser, name: &str| {
+        assert_eq!(post_form(browser, "/name", &format!("text={name}")).status, 303);
+    };
+    enter(&mut ada, "ada");
+    assert!(ada.get("/").text().contains("hx-ws:connect=\"/room\""));
+    let mut bob = server.browser();
+    enter(&mut bob, "bob");
+    assert_eq!(post_form(&mut bob, "/name", "text=").status, 400);
+
+    let list = |lines: &str, name: &str| {
+        let me = format!("<b id=\"me\" hx-swap-oob=\"true\">{name}</b>");
+        format!("<ul id=\"lines\" hx-swap-oob=\"true\">{lines}</ul>{me}")
+    };
+    let (mut at_ada, mut at_bob) = (open_room(&server, &ada), open_room(&server, &bob));
+    live::expect_text(&mut at_ada, &list("", "ada"));
+    live::expect_text(&mut at_bob, &list("", "bob"));
+    at_ada.send(live::text("no JSON"));
+    at_ada.send(live::text(r#"{"text": "<script>&\"", "headers": {}}"#));
+    let said = "<li><b>ada</b> &lt;script&gt;&amp;&quot;</li>";
+    live::expect_text(&mut at_ada, said);
+    live::expect_text(&mut at_bob, said);
+
+    // A new name is told to the own tabs, and that it is new to everybody.
+    enter(&mut ada, "<i>");
+    let renamed = "<li><i>ada is now &lt;i&gt;</i></li>";
+    live::expect_text(&mut at_bob, renamed);
+    let mut told = [live::take_text(&mut at_ada), live::take_text(&mut at_ada)];
+    told.sort();
+    assert_eq!(told, ["<b id=\"me\" hx-swap-oob=\"true\">&lt;i&gt;</b>", renamed]);
+
+    for number in 0..60 {
+        at_bob.send(live::text(&format!(r#"{{"text": "{number}"}}"#)));
+        for tab in [&mut at_ada, &mut at_bob] {
+            live::expect_text(tab, &format!("<li><b>bob</b> {number}</li>"));
+        }
+    }
+    let last: String = (10..60).map(|number| format!("<li><b>bob</b> {number}</li>")).collect();
+    live::expect_text(&mut open_room(&server, &bob), &list(&last, "bob"));
+
+    assert_eq!(post_form(&mut ada, "/leave", "").status, 303);
+    assert_eq!(live::expect_close(&mut at_ada), 4401);
+    at_bob.send(live::text(r#"{"text": "gone?"}"#));
+    live::expect_text(&mut at_bob, "<li><b>bob</b> gone?</li>");
+    // How tabs see it: browser_chat.rs, in a real browser.
+}
+
+#[track_caller]
+fn open_room(server: &TestServer, browser: &Browser) -> Wire {
+    let session = browser.session().expect("a session");
+    live::open_with(server, "/room", &format!("Cookie: session={session}\r\n"))
+}
+
+#[track_caller]
+fn post_form(browser: &mut Browser, path: &str, body: &str) -> Answer {
+    let mut wire = Wire::connect(browser.addr());
+    wire.send(format!(
+        "{}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        browser.head("POST", path),
+        body.len()
+    ));
+    let answer = wire.answer();
+    browser.keep_cookies(&answer);
+    answer
 }

@@ -17,10 +17,17 @@
     reason = "a test ends by a panic"
 )]
 
+mod browser;
+mod browser_chat;
+mod browser_live;
+mod browser_nodes;
 mod clients;
+mod command;
 mod examples;
 mod isolation;
 mod limits;
+mod live;
+mod nodes;
 mod panics;
 mod restart;
 mod session_over_http;

@@ -89,19 +89,35 @@ fn may_is_named_in_runtime_alone() {
 }
 
 /// A room, and the rooms its files may name. Rooms that are missing here are free: the front door.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("error", &["http"]),
     ("http", &["error"]),
     ("clock", &[]),
     ("config", &["error"]),
     ("routing", &["http", "error"]),
     ("runtime", &["error"]),
-    ("upgrade", &["error"]),
+    ("redis", &["config", "error", "runtime"]),
+    ("upgrade", &["error", "runtime"]),
     ("response", &["error", "upgrade", "http"]),
     ("into_response", &["error", "response"]),
-    ("session", &["session", "clock", "error", "runtime", "config"]),
+    ("session", &["session", "clock", "error", "redis", "runtime", "config"]),
+    ("admin", &["app", "clock", "config", "error", "runtime", "session"]),
     ("context", &["context", "error", "http", "into_response", "runtime", "session", "response"]),
     ("middleware", &["context", "error", "http", "into_response", "response", "session"]),
+    (
+        "live",
+        &[
+            "config",
+            "context",
+            "error",
+            "into_response",
+            "redis",
+            "response",
+            "runtime",
+            "session",
+            "upgrade",
+        ],
+    ),
     (
         "net",
         &["app", "context", "error", "http", "into_response", "response", "runtime", "upgrade"],

@@ -1,23 +1,43 @@
 //! The program that tests start, stop and kill as a process of its own; settings come from the
 //! environment.
 
-use std::io::Write;
+#[path = "../../examples/16_live_counter.rs"]
+#[expect(dead_code, unreachable_pub, reason = "written as a program")]
+mod live_counter;
+mod sessions;
+
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use maypole::prelude::*;
 
 fn routes(app: &mut App) {
     app.get("/", |_ctx| "home");
-    app.get("/count", |ctx| Ok(ctx.session.increment("count", 1)?.to_string()));
-    app.get("/read", |ctx| Ok(ctx.session.get_or("count", 0_i64)?.to_string()));
+    app.get("/pid", |_ctx| std::process::id().to_string());
+    app.get("/peer", |ctx| ctx.peer_addr().to_string());
+    app.get("/seen-as", |ctx| {
+        let scheme = if ctx.is_secure() { "https" } else { "http" };
+        let host = ctx.header("x-forwarded-host").unwrap_or_default();
+        format!("{scheme} {} {host}", ctx.client_addr())
+    });
+    app.get("/die", |_ctx| die());
+    app.post("/count-and-die", |ctx| {
+        ctx.session.increment("count", 1)?;
+        ctx.session.save()?;
+        die();
+        Ok(())
+    });
+    app.get("/upgrade", |_ctx| {
+        Response::upgrade("echo", |mut peer| {
+            let mut word = [0; 5];
+            peer.read_exact(&mut word)?;
+            peer.write_all(&word)?;
+            Ok(())
+        })
+    });
     // A client that sends `Expect: 100-continue` learns by the 100 that the handler runs, and
     // holds it there until it sends the body.
     app.post("/wait", |ctx| Ok(ctx.body_bytes()?.len().to_string()));
-    app.post("/count-and-wait", |ctx| {
-        let count = ctx.session.increment("count", 1)?;
-        ctx.body_bytes()?;
-        Ok(count.to_string())
-    });
     app.get("/blocked/{ms}", |ctx| {
         let limit = Duration::from_millis(ctx.param("ms")?);
         block(limit)?;
@@ -40,8 +60,18 @@ fn block(limit: Duration) -> Result<()> {
     blocking(move || std::thread::sleep(limit))
 }
 
+/// As if by kill -9.
+fn die() {
+    std::process::abort();
+}
+
 fn main() -> Result<()> {
     let mut app = App::new()?;
-    routes(&mut app);
+    if std::env::var_os("TESTEE_IS_LIVE_COUNTER").is_some() {
+        live_counter::routes(&mut app);
+    } else {
+        routes(&mut app);
+        sessions::routes(&mut app);
+    }
     app.run()
 }

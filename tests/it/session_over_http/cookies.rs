@@ -212,3 +212,19 @@ fn the_id_is_nowhere_but_in_the_cookie() {
     }
     assert_eq!(crate::support::Journal::lines_with(&id), Vec::<String>::new());
 }
+
+#[test]
+fn a_handlers_own_cookie_of_the_sessions_name_does_not_stand_beside_it() {
+    let server = crate::support::serve("", |app| {
+        app.get("/", |ctx| {
+            ctx.session.set("k", 1)?;
+            maypole::Response::new(maypole::StatusCode::OK, "")
+                .append_header("set-cookie", "session=planted; Path=/")?
+                .append_header("set-cookie", "sessions=another")
+        });
+    });
+    let answer = server.browser().get("/");
+    let cookies = answer.headers("set-cookie");
+    assert_eq!(cookies.len(), 2, "{cookies:?}");
+    assert!(cookies.iter().all(|cookie| !cookie.contains("planted")), "{cookies:?}");
+}

@@ -24,7 +24,7 @@ impl TempDir {
         &self.path
     }
 
-    /// All files below, wherever they are.
+    /// All regular files below, wherever they are: the socket of a server is none.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut directories = vec![self.path.clone()];
@@ -32,7 +32,11 @@ impl TempDir {
             let Ok(entries) = std::fs::read_dir(directory) else { continue };
             for entry in entries.flatten() {
                 let path = entry.path();
-                if path.is_dir() { directories.push(path) } else { files.push(path) }
+                if path.is_dir() {
+                    directories.push(path);
+                } else if path.is_file() {
+                    files.push(path);
+                }
             }
         }
         files.sort();

@@ -101,6 +101,12 @@ impl Process {
         status.expect("just seen")
     }
 
+    /// All it has said until now.
+    pub(crate) fn words_so_far(&mut self) -> &[String] {
+        self.seen.extend(self.lines.get_mut().expect("nobody panicked with it").try_iter());
+        &self.seen
+    }
+
     /// Waits for the end and gives the exit code and all it said.
     pub(crate) fn end_with_words(mut self) -> (Option<i32>, String) {
         let code = self.end().code();
@@ -185,4 +191,15 @@ pub(crate) fn output(command: &mut Command) -> (bool, String) {
     child.stdout.take().expect("piped").read_to_string(&mut text).ok();
     child.stderr.take().expect("piped").read_to_string(&mut text).ok();
     (child.wait().expect("a status").success(), text)
+}
+
+/// Whether the program is there. Where tests are run for others to rely on, it must be.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let is_there =
+        Command::new(program).arg("--version").output().is_ok_and(|it| it.status.success());
+    if !is_there {
+        assert!(std::env::var_os("CI").is_none(), "{program} is not installed");
+        eprintln!("skipped: {program} is not installed");
+    }
+    is_there
 }

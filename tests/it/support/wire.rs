@@ -198,6 +198,8 @@ impl Wire {
                 count
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            // A machine that was suspended for a while interrupts reads with a time limit.
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.receive(),
             Err(error) => panic!("nothing came: {error}; unread: {:?}", self.unread),
         }
     }
