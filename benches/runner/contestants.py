@@ -28,28 +28,46 @@ class Contestant:
     package: str | None
     build: tuple = ()
     env: dict = field(default_factory=dict)
+    # Whether a redis of its own is started with it.
+    redis: bool = False
+    # The path of a jar's first request, if not the suite's.
+    first: str | None = None
 
-    def launch(self, bin_dir, port, scratch):
+    def launch(self, bin_dir, port, scratch, redis_url=None):
         """How to start it on `port` with its files in `scratch`."""
         if self.package is None:
             return php(port, scratch, kept="kept" in self.build)
-        env = {name: value.format(scratch=scratch) for name, value in self.env.items()}
-        return Launch([[str(bin_dir / self.key), str(port)]], env)
+        env = {name: value.format(scratch=scratch, redis_url=redis_url)
+               for name, value in self.env.items()}
+        arguments = [str(port)] + ([redis_url] if redis_url else [])
+        return Launch([[str(bin_dir / self.key), *arguments]], env)
 
 
 MAYPOLE_ENV = {
     "MAYPOLE_LOG_ACCESS": "false",
     "MAYPOLE_LOG_LEVEL": "warn",
     "MAYPOLE_SESSION_FILE_PATH": "{scratch}/sessions",
+    "MAYPOLE_SESSION_TABLE_PATH": "{scratch}/table",
     # The load comes from one address, which the flood limit would stop.
     "MAYPOLE_SESSION_NEW_SESSIONS_PER_MINUTE": "0",
 }
 
 
-def maypole(backend):
-    """maypole with one of its stores."""
+# The stores that keep sessions in redis.
+IN_REDIS = ["redis", "tiered"]
+
+
+def maypole(backend, user=False):
+    """maypole with one of its stores; with `user`, every session has logged in first."""
     env = MAYPOLE_ENV | {"MAYPOLE_SESSION_BACKEND": backend}
-    return Contestant(f"maypole-{backend}", f"**maypole, {backend}**", "maypole-bench", env=env)
+    redis = backend in IN_REDIS
+    if redis:
+        env["MAYPOLE_REDIS_DEFAULT_URL"] = "{redis_url}"
+    key, label = f"maypole-{backend}", f"**maypole, {backend}**"
+    if user:
+        key, label = f"{key}-user", f"**maypole, {backend}, logged in**"
+    return Contestant(key, label, "maypole-bench", env=env, redis=redis,
+                      first="/login" if user else None)
 
 
 PLAIN_MAYPOLE = Contestant("maypole", "**maypole**", "maypole-bench", env=MAYPOLE_ENV)
@@ -63,6 +81,11 @@ MINIHTTP_STILL = Contestant(
 AXUM = Contestant("axum", "axum + tower-sessions, memory", "peer-axum")
 POEM = Contestant("poem", "poem, memory", "peer-poem")
 ACTIX = Contestant("actix", "actix + actix-session, cookie", "peer-actix")
+AXUM_REDIS = Contestant(
+    "axum-redis", "axum + tower-sessions, redis", "peer-axum-redis", redis=True)
+POEM_REDIS = Contestant("poem-redis", "poem, redis", "peer-poem-redis", redis=True)
+ACTIX_REDIS = Contestant(
+    "actix-redis", "actix + actix-session, redis", "peer-actix-redis", redis=True)
 PHP = Contestant("php", "PHP-FPM, files", None)
 PHP_KEPT = Contestant("php-kept", "PHP-FPM, files, kept FastCGI", None, build=("kept",))
 

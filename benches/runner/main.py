@@ -9,9 +9,11 @@ import sys
 import contestants
 import measure
 import report
-from suites import COUNTED, SUITES
+import sessions
+from suites import COUNTED, SUITES, WITH_REDIS
 
-NAMES = [suite.key for suite in SUITES] + ["instructions"]
+OWN = {"beside": sessions.beside, "sizes": sessions.sizes}
+NAMES = [suite.key for suite in SUITES] + ["instructions", *OWN]
 
 
 def main():
@@ -26,6 +28,8 @@ def main():
         suite.contestants = [c for c in suite.contestants if chosen(options, c.key, suite)]
     entrants = [c for suite in suites for c in suite.contestants]
     entrants += [c for _path, group, _requests in counted for c in group]
+    own = [key for key in OWN if key in options.only]
+    entrants += [contestants.maypole(store) for store in sessions.STORES] if own else []
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", contestants.BENCHES / "target"))
     bin_dir = contestants.build(entrants, target.resolve())
     sections, unkept = {"machine": report.machine()}, set()
@@ -35,6 +39,8 @@ def main():
             unkept.add(suite.key)
     if counted:
         sections["instructions"] = run_counted(counted, bin_dir, options)
+    for key in own:
+        sections[key] = OWN[key](bin_dir, options)
     for key, text in sections.items():
         print("\n" + text)
         if options.write and key in unkept:
@@ -58,7 +64,9 @@ def arguments():
                         help="write timings of a busy machine, without verdicts")
     parser.add_argument("--keep", type=pathlib.Path, help="a directory for callgrind's files")
     options = parser.parse_args()
-    options.only = options.only or NAMES
+    asked_for = set(contestants.BACKENDS) & set(contestants.IN_REDIS)
+    options.only = options.only or [
+        name for name in NAMES if asked_for or name not in WITH_REDIS]
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.seconds = options.seconds or (1 if options.quick else 3)
     # A table without some of its rows, or from one round, is not for keeps.
@@ -82,9 +90,10 @@ def run_suite(suite, bin_dir, options):
         for contestant in suite.contestants[shift:] + suite.contestants[:shift]:
             seen = measure.sample(contestant, bin_dir, suite, options.seconds)
             samples[contestant.key].append(seen)
+            trips = f", {seen.redis_us:.1f} µs redis, {seen.trips:.2f} trips" if seen.trips else ""
             lost = "" if seen.lost is None else f", lost {seen.lost:,}"
             print(f"{suite.key} {number + 1}/{options.rounds} {contestant.key}: "
-                  f"{seen.rps:,.0f}/s, {seen.cpu_us:.1f} µs{lost}", flush=True)
+                  f"{seen.rps:,.0f}/s, {seen.cpu_us:.1f} µs{trips}{lost}", flush=True)
     conditions = report.conditions(load_before, samples, options.rounds, options.seconds)
     return report.table(suite, samples, conditions), report.is_busy(samples)
 

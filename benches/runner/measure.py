@@ -13,8 +13,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 
+import redis_server
+
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 64
+# One after the other, to count round trips.
+ALONE = 1000
 
 
 @dataclass
@@ -29,6 +33,15 @@ class Sample:
     refused: int
     lost: int | None
     foreign: float  # share of the machine that others took meanwhile
+    redis_us: float = 0.0  # CPU of its redis-server, per request
+    reads: float = 0.0  # of redis per request under load: one read may bring many requests' commands
+    trips: float = 0.0  # round trips to redis per request of one lone connection
+    commands: dict | None = None  # and redis's commands per such request, if it has a redis
+
+    @property
+    def total_us(self):
+        """CPU of server and redis together."""
+        return self.cpu_us + self.redis_us
 
 
 class Server:
@@ -36,15 +49,18 @@ class Server:
 
     def __init__(self, contestant, bin_dir, wrapper=()):
         self.contestant, self.bin_dir, self.wrapper = contestant, bin_dir, wrapper
-        self.processes = []
+        self.processes, self.redis = [], None
 
     def __enter__(self):
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="maypole-bench-"))
         # PHP's workers are another user and have to get through to their own directory.
         self.scratch.chmod(0o711)
         try:
+            if self.contestant.redis:
+                self.redis = redis_server.Redis(self.scratch)
             self.port = free_port()
-            launch = self.contestant.launch(self.bin_dir, self.port, self.scratch)
+            launch = self.contestant.launch(
+                self.bin_dir, self.port, self.scratch, self.redis and self.redis.url)
             for command in launch.commands:
                 # setpriv: should the runner be killed outright, its servers still end.
                 self.processes.append(subprocess.Popen(
@@ -81,6 +97,9 @@ class Server:
                     pass
                 process.wait()
         self.processes = []
+        if self.redis:
+            self.redis.stop()
+            self.redis = None
 
     def wait_until_ready(self):
         """Waits for the right answer to `GET /`, so that all do the same work."""
@@ -119,7 +138,12 @@ class Server:
 
     def helper_seconds(self):
         """The same of the processes that are not counted, such as nginx."""
-        return sum(cpu_of(pid) for root in self.processes[1:] for pid in tree(root.pid))
+        return sum(cpu_of(pid) for root in self.processes[1:] for pid in tree(root.pid)) + (
+            self.redis_seconds())
+
+    def redis_seconds(self):
+        """The same of its redis-server."""
+        return self.redis.cpu_seconds() if self.redis else 0.0
 
     def load(self, path, *options):
         """The own load generator, to its end."""
@@ -153,16 +177,25 @@ def sample(contestant, bin_dir, suite, seconds):
     """One measured run on a fresh server, after a short warm-up."""
     with Server(contestant, bin_dir) as server:
         server.load("/", "--seconds", 0.3)
+        options = suite.options + (("--first", contestant.first) if contestant.first else ())
+        reads, redis = server.redis and server.redis.reads(), server.redis_seconds()
         helpers, busy, loaders = server.helper_seconds(), busy_seconds(), loader_seconds()
         cpu = server.cpu_seconds()
         started = time.monotonic()
         seen = server.wrk(seconds) if suite.wrk else server.load(
-            suite.path, "--connections", CONNECTIONS, "--seconds", seconds, *suite.options)
+            suite.path, "--connections", CONNECTIONS, "--seconds", seconds, *options)
         took = time.monotonic() - started
         cpu = server.cpu_seconds() - cpu
         helpers = server.helper_seconds() - helpers
         foreign = busy_seconds() - busy - (loader_seconds() - loaders) - cpu - helpers
+        of_redis = {}
+        if server.redis:
+            of_redis = {
+                "redis_us": (server.redis_seconds() - redis) * 1e6 / seen["requests"],
+                "reads": (server.redis.reads() - reads) / seen["requests"],
+            } | alone(server, suite.path, options)
         return Sample(
+            **of_redis,
             requests=seen["requests"],
             rps=seen["requests"] / seen["seconds"],
             cpu_us=cpu * 1e6 / seen["requests"],
@@ -172,6 +205,21 @@ def sample(contestant, bin_dir, suite, seconds):
             lost=seen["lost"],
             foreign=max(0.0, foreign / (took * os.cpu_count())),
         )
+
+
+def alone(server, path, options):
+    """Round trips and commands per request, where nothing travels together."""
+    pairs = zip(options[::2], options[1::2])
+    options = [word for pair in pairs if pair[0] != "--check" for word in pair]
+    before = server.redis.info()
+    server.load(path, "--connections", 1, "--requests", ALONE, *options)
+    after = server.redis.info()
+    name = "total_reads_processed"
+    return {
+        # The second INFO was read too.
+        "trips": (int(after[name]) - int(before[name]) - 1) / ALONE,
+        "commands": redis_server.commands_between(before, after, ALONE),
+    }
 
 
 def instructions(contestant, bin_dir, path, requests, keep=None):

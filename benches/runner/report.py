@@ -15,7 +15,10 @@ README = BENCHES / "README.md"
 # Beyond this share of the cores taken by others, timings are weather: the same pair of programs
 # has shown 1.9 and 1.0 within minutes. They are printed, but neither judged nor written down.
 BUSY = 0.15
-NAMES = {"rps": "requests/s", "cpu_us": "CPU/request", "lost": "lost updates"}
+NAMES = {"rps": "requests/s", "cpu_us": "CPU/request", "lost": "lost updates",
+         "total_us": "CPU/request of server and redis", "trips": "round trips"}
+# What hardly depends on how busy the machine is.
+COUNTS = ("lost", "trips")
 
 
 def ratio(samples, metric, who, than):
@@ -40,6 +43,10 @@ def table(suite, samples, conditions):
     counts_lost = any(s.lost is not None for runs in samples.values() for s in runs)
     head = ["", "requests/s", f"x {reference}", "CPU µs/request", f"x {reference}",
             "p50 µs", "p99 µs"] + (["lost of acknowledged"] if counts_lost else [])
+    with_redis = any(s.commands is not None for runs in samples.values() for s in runs)
+    if with_redis:
+        head[4:5] = [head[4], "redis's CPU µs", "both", f"x {reference}"]
+        head += ["redis's reads/request", "round trips", "commands"]
     lines = [row(head), row(["---"] + ["---:"] * (len(head) - 1))]
     for key, runs in samples.items():
         cells = [
@@ -54,12 +61,23 @@ def table(suite, samples, conditions):
         if counts_lost:
             lost, asked = sum(s.lost or 0 for s in runs), sum(s.requests for s in runs)
             cells.append(f"{lost:,} of {asked:,}")
+        if with_redis:
+            cells[5:5] = [
+                f"{median(s.redis_us for s in runs):.1f}",
+                f"{median(s.total_us for s in runs):.1f}",
+                span(ratio(samples, "total_us", key, suite.reference)),
+            ]
+            cells += [
+                f"{median(s.reads for s in runs):.2f}",
+                f"{median(s.trips for s in runs):.2f}",
+                ", ".join(f"{name} {number:.2f}" for name, number in runs[-1].commands.items()),
+            ]
         refused = sum(s.refused for s in runs)
         if refused:
             cells[0] += f" ({refused:,} refused)"
         lines.append(row(cells))
     verdicts = [verdict(budget, samples, labels) for budget in suite.budgets
-                if budget.what == "lost" or not is_busy(samples)]
+                if budget.what in COUNTS or not is_busy(samples)]
     if is_busy(samples):
         verdicts.append("- No verdict on timings: others kept the machine busy.")
     return "\n".join([f"### {suite.title}", "", conditions, "", *lines, "",
@@ -82,7 +100,11 @@ def verdict(budget, samples, labels):
         return None
     sign = "≥" if budget.at_least else "≤"
     who = labels[budget.who].strip("*")
-    if budget.than is None:
+    if budget.what == "trips":
+        # Pulses and time-outs of a background are no round trips of a request.
+        seen = round(median(s.trips for s in samples[budget.who]), 1)
+        aim, shown = f"{budget.factor:g}", f"{seen:g}"
+    elif budget.than is None:
         seen = sum(getattr(s, budget.what) for s in samples[budget.who])
         aim, shown = f"{budget.factor:g}", f"{seen:,}"
     else:
@@ -137,7 +159,7 @@ def machine():
     """The machine and every version that matters."""
     lock = tomllib.loads((BENCHES / "Cargo.lock").read_text())
     wanted = ["may", "may_minihttp", "axum", "tower-sessions", "poem", "actix-web",
-              "actix-session", "hyper", "tokio"]
+              "actix-session", "hyper", "tokio", "redis", "fred", "tower-sessions-redis-store"]
     crates = [f"{p['name']} {p['version']}" for p in lock["package"] if p["name"] in wanted]
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     tools = [
@@ -145,6 +167,7 @@ def machine():
         said([php_fpm(), "-v"], r"PHP \S+"),
         said([nginx_program(), "-v"], r"nginx/\S+"),
         said(["wrk", "-v"], r"wrk \S+"),
+        said(["redis-server", "--version"], r"v=[\d.]+").replace("v=", "redis-server "),
         said(["valgrind", "--version"], r"valgrind-\S+"),
     ]
     return (f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, Linux "
