@@ -28,7 +28,6 @@ pub mod live;
 mod logger;
 mod middleware;
 mod net;
-#[allow(dead_code, reason = "the stores that use it come next")]
 mod redis;
 mod response;
 mod routing;

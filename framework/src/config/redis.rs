@@ -97,8 +97,8 @@ pub struct RedisTls {
 }
 
 impl RedisSettings {
-    #[allow(dead_code, reason = "the stores that use it come next")]
     /// The settings of a `[redis.NAME]` with nothing written in it but the servers.
+    #[cfg(test)]
     pub(crate) fn with_defaults(name: &str, servers: RedisServers) -> Self {
         Self {
             name: name.to_owned(),

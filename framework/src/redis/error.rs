@@ -52,6 +52,7 @@ impl RedisError {
     }
 
     /// Whether this says that there is nothing to talk to at the moment, which may pass by itself.
+    #[cfg(test)]
     pub(crate) fn is_outage(&self) -> bool {
         !matches!(self, Self::Refused(_) | Self::NoScript | Self::Server(_) | Self::OutOfMemory)
     }

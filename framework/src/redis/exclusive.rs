@@ -188,6 +188,7 @@ pub(crate) struct Exclusive {
 
 impl Exclusive {
     /// Sends `commands` in one piece and waits for their answers, for the usual time-out.
+    #[cfg(test)]
     pub(crate) fn send(&mut self, commands: &[Cmd]) -> Result<Vec<Answer>, RedisError> {
         let limit = self.pool.dialer.settings().command_timeout;
         self.send_within(commands, limit)
@@ -206,6 +207,7 @@ impl Exclusive {
     }
 
     /// Sends one command.
+    #[cfg(test)]
     pub(crate) fn ask(&mut self, command: &Cmd) -> Answer {
         let answers = self.send(std::slice::from_ref(command))?;
         answers.into_iter().next().unwrap_or(Ok(Value::Nil))

@@ -26,7 +26,6 @@ use redis::{Cmd, Value};
 pub(crate) use error::{Answer, RedisError};
 pub(crate) use exclusive::Exclusive;
 pub(crate) use link::LinkState;
-#[allow(unused_imports, reason = "the stores that use it come next")]
 pub(crate) use listen::{Listening, Sink, Topic};
 pub(crate) use script::Script;
 
@@ -92,14 +91,6 @@ impl Redis {
             Way::One(link) => link.send(commands),
             Way::Many(cluster) => cluster.send(commands),
         }
-    }
-
-    /// Sends `commands` to the server, or to each master of a cluster one after the other.
-    ///
-    /// # Errors
-    /// When one of the masters gives no answers.
-    pub(crate) fn send_to_all(&self, commands: &[Cmd]) -> Result<Vec<Vec<Answer>>, RedisError> {
-        self.nodes()?.iter().map(|node| node.send(commands)).collect()
     }
 
     /// The server, or each master of a cluster.
