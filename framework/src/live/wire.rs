@@ -18,7 +18,7 @@ use super::topic::Message;
 use super::topics::{Topics, WeakTopics, Wire};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::redis::{Listening, Redis, Sink, Topic};
+use crate::redis::{Listening, Redis, Sink};
 use crate::runtime::spawn_alone;
 use crate::runtime::sync::ShortLock;
 
@@ -99,7 +99,7 @@ impl Wire for RedisWire {
     }
 
     fn follow(&self, topic: &str, is_followed: bool) {
-        let channel = Topic::Channel(self.shared.channel(topic));
+        let channel = self.shared.channel(topic);
         if is_followed {
             self.listening.subscribe(channel);
         } else {

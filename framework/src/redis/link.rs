@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, Value};
 
 use super::error::{Answer, RedisError, sorted};
-use super::requests::{Outcome, Request, Requests};
+use super::gather::Call;
+use super::requests::{Outcome, Requests};
 use super::transport::Transport;
 use crate::runtime::sync::ShortLock;
 use crate::runtime::{self, Kept, Promise, give_way, spawn_alone};
@@ -75,16 +76,16 @@ struct Attempt {
 }
 
 /// What an admission to the stream came to.
-enum Admission {
-    In(Ticket),
+enum Admission<T> {
+    In(Ticket<T>),
     /// There was no attempt to connect yet: wait for it.
     Wait(Arc<Promise<()>>),
     Out(RedisError),
 }
 
-/// A submitted request.
-pub(super) struct Ticket {
-    promise: Arc<Promise<Outcome>>,
+/// Something submitted that comes to a `T`.
+pub(super) struct Ticket<T> {
+    promise: Arc<Promise<T>>,
     /// The submitter has to write what is there.
     flush: Option<u64>,
 }
@@ -118,11 +119,53 @@ impl Link {
         ticket.wait()
     }
 
+    /// Makes one call, which may travel with others, and waits for its answer.
+    pub(super) fn call(&self, call: Call<'_>) -> Answer {
+        let ticket = self.gather(call)?;
+        self.flush_soon(&ticket);
+        ticket.wait()
+    }
+
+    /// As [`call`](Self::call), for several at the same time.
+    pub(super) fn calls<'a>(&self, calls: impl Iterator<Item = Call<'a>>) -> Vec<Answer> {
+        let tickets = calls.map(|call| self.gather(call)).collect::<Vec<_>>();
+        tickets.iter().flatten().for_each(|ticket| self.flush_soon(ticket));
+        tickets.into_iter().map(|ticket| ticket?.wait()).collect()
+    }
+
     /// Puts `commands` into the stream. Somebody must call [`flush_soon`](Self::flush_soon) then.
-    pub(super) fn submit<C: Borrow<Cmd>>(&self, commands: &[C]) -> Result<Ticket, RedisError> {
+    pub(super) fn submit<C: Borrow<Cmd>>(
+        &self,
+        commands: &[C],
+    ) -> Result<Ticket<Outcome>, RedisError> {
+        if commands.is_empty() {
+            let promise = Promise::new();
+            promise.give(Ok(Vec::new()));
+            return Ok(Ticket { promise, flush: None });
+        }
+        self.enter(commands.len(), |state, promise, deadline| {
+            for command in commands {
+                command.borrow().write_packed_command(&mut state.outgoing);
+            }
+            state.requests.push(promise, commands.len(), deadline);
+        })
+    }
+
+    /// As [`submit`](Self::submit), for a call.
+    fn gather(&self, call: Call<'_>) -> Result<Ticket<Answer>, RedisError> {
+        self.enter(1, |state, promise, deadline| state.requests.gather(promise, call, deadline))
+    }
+
+    /// Waits for the first connection if there was none yet, then has `put` put a request of so
+    /// many commands into the stream.
+    fn enter<T>(
+        &self,
+        commands: usize,
+        put: impl Fn(&mut State, Arc<Promise<T>>, Instant),
+    ) -> Result<Ticket<T>, RedisError> {
         let mut has_waited = false;
         loop {
-            match Shared::admit(&self.shared, commands, has_waited) {
+            match Shared::admit(&self.shared, commands, has_waited, &put) {
                 Admission::In(ticket) => return Ok(ticket),
                 Admission::Out(error) => return Err(error),
                 Admission::Wait(promise) => promise.wait(),
@@ -132,7 +175,7 @@ impl Link {
     }
 
     /// Writes what waits, if this ticket was the first of a batch.
-    pub(super) fn flush_soon(&self, ticket: &Ticket) {
+    pub(super) fn flush_soon<T>(&self, ticket: &Ticket<T>) {
         let Some(epoch) = ticket.flush else { return };
         // The others of this round get into the same write.
         give_way();
@@ -158,9 +201,9 @@ impl Drop for Link {
     }
 }
 
-impl Ticket {
+impl<T> Ticket<T> {
     /// Waits for the answers, the end of the connection, or the time-out.
-    pub(super) fn wait(self) -> Outcome {
+    pub(super) fn wait(self) -> T {
         self.promise.wait()
     }
 }
@@ -177,12 +220,12 @@ impl State {
 }
 
 impl Shared {
-    fn admit<C: Borrow<Cmd>>(self: &Arc<Self>, commands: &[C], has_waited: bool) -> Admission {
-        if commands.is_empty() {
-            let promise = Promise::new();
-            promise.give(Ok(Vec::new()));
-            return Admission::In(Ticket { promise, flush: None });
-        }
+    fn admit<T>(
+        self: &Arc<Self>,
+        commands: usize,
+        has_waited: bool,
+        put: impl Fn(&mut State, Arc<Promise<T>>, Instant),
+    ) -> Admission<T> {
         let promise = Promise::new();
         let admission = self.state.with(|state| {
             if state.is_retiring {
@@ -197,14 +240,11 @@ impl Shared {
                 state.attempt.next.get_or_insert_with(Instant::now);
                 return Admission::Wait(promise);
             }
-            if state.requests.commands() + commands.len() > self.limits.queue {
+            if state.requests.waiting() + commands > self.limits.queue {
                 return Admission::Out(RedisError::Busy);
             }
-            for command in commands {
-                command.borrow().write_packed_command(&mut state.outgoing);
-            }
             let deadline = Instant::now() + self.limits.timeout;
-            state.requests.push(Request::new(Arc::clone(&promise), commands.len(), deadline));
+            put(state, Arc::clone(&promise), deadline);
             let is_first = !std::mem::replace(&mut state.is_flushing, true);
             Admission::In(Ticket { promise, flush: is_first.then_some(state.epoch) })
         });
@@ -236,12 +276,13 @@ impl Shared {
                 return None;
             }
             let wire = state.wire.as_ref()?;
-            if state.outgoing.is_empty() && !wire.wants_write() {
+            let has_bytes = !state.outgoing.is_empty() || state.requests.has_calls();
+            if !has_bytes && !wire.wants_write() {
                 state.is_flushing = false;
                 return None;
             }
+            state.requests.hand_out(&mut state.outgoing);
             let spare = std::mem::take(&mut state.spare);
-            state.requests.hand_out();
             Some((Arc::clone(wire), std::mem::replace(&mut state.outgoing, spare)))
         })
     }
@@ -299,15 +340,15 @@ impl Shared {
                 is_over = true;
                 return None;
             }
-            is_unasked = state.requests.is_empty();
+            is_unasked = state.requests.is_owed_nothing();
             let done = state.requests.answer(answer);
             let is_young = state.since.is_some_and(|since| since.elapsed() < MIN_LIFE);
             state.is_retiring |= is_read_only && !is_young;
             is_over = state.is_retiring && state.requests.is_empty();
             done
         });
-        if let Some((promise, outcome)) = done {
-            promise.give(outcome);
+        if let Some(done) = done {
+            done.tell();
         }
         if is_unasked {
             let error = RedisError::Protocol("an answer that nobody asked for".to_owned());

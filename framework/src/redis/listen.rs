@@ -48,7 +48,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    wanted: BTreeSet<Topic>,
+    wanted: BTreeSet<Vec<u8>>,
     wire: Option<Arc<Transport>>,
     is_connecting: bool,
     is_closed: bool,
@@ -57,31 +57,6 @@ struct State {
     heard: Option<Instant>,
     asked: Option<Instant>,
     failure: Option<RedisError>,
-}
-
-/// A channel, or a pattern of channels.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Topic {
-    /// The channel of this name.
-    Channel(Vec<u8>),
-    /// All channels that match this glob.
-    Pattern(Vec<u8>),
-}
-
-impl Topic {
-    fn begin(&self) -> Cmd {
-        match self {
-            Self::Channel(name) => redis::cmd("SUBSCRIBE").arg(name).take(),
-            Self::Pattern(glob) => redis::cmd("PSUBSCRIBE").arg(glob).take(),
-        }
-    }
-
-    fn end(&self) -> Cmd {
-        match self {
-            Self::Channel(name) => redis::cmd("UNSUBSCRIBE").arg(name).take(),
-            Self::Pattern(glob) => redis::cmd("PUNSUBSCRIBE").arg(glob).take(),
-        }
-    }
 }
 
 /// What came over the connection.
@@ -110,22 +85,23 @@ impl Listening {
         Self { shared }
     }
 
-    /// Listens to `topic` too. It is in force within a round trip, or as soon as there is a
-    /// connection; a message published before that is not seen.
-    pub(crate) fn subscribe(&self, topic: Topic) {
+    /// Listens to `channel` too. It is in force within a round trip, or as soon as there is a
+    /// connection; a message published before that is not seen. A new connection begins with all
+    /// channels, in the order of their bytes.
+    pub(crate) fn subscribe(&self, channel: Vec<u8>) {
         self.shared.state.with(|state| {
-            let command = topic.begin();
-            if state.wanted.insert(topic) {
+            let command = begin(&channel);
+            if state.wanted.insert(channel) {
                 state.say(&command);
             }
         });
     }
 
-    /// Listens to `topic` no more.
-    pub(crate) fn unsubscribe(&self, topic: &Topic) {
+    /// Listens to `channel` no more.
+    pub(crate) fn unsubscribe(&self, channel: &[u8]) {
         self.shared.state.with(|state| {
-            if state.wanted.remove(topic) {
-                state.say(&topic.end());
+            if state.wanted.remove(channel) {
+                state.say(&end(channel));
             }
         });
     }
@@ -186,8 +162,8 @@ impl Shared {
         let renewed = self.state.with(|state| state.wanted.clone());
         transport.set_deadline(Some(self.timeout));
         let mut bytes = Vec::new();
-        for topic in &renewed {
-            topic.begin().write_packed_command(&mut bytes);
+        for channel in &renewed {
+            begin(channel).write_packed_command(&mut bytes);
         }
         transport.write_all(bytes).map_err(|error| RedisError::Down(error.to_string()))?;
         let mut begun = 0;
@@ -210,7 +186,7 @@ impl Shared {
     }
 
     /// Catches up with what changed meanwhile. False when nobody listens any more.
-    fn install(&self, wire: &Arc<Transport>, renewed: &BTreeSet<Topic>) -> bool {
+    fn install(&self, wire: &Arc<Transport>, renewed: &BTreeSet<Vec<u8>>) -> bool {
         let was_down = self.state.with(|state| {
             if state.is_closed {
                 return None;
@@ -220,11 +196,11 @@ impl Shared {
             state.asked = None;
             state.pause = Duration::ZERO;
             state.next = None;
-            for topic in renewed.difference(&state.wanted.clone()) {
-                state.say(&topic.end());
+            for channel in renewed.difference(&state.wanted.clone()) {
+                state.say(&end(channel));
             }
-            for topic in state.wanted.clone().difference(renewed) {
-                state.say(&topic.begin());
+            for channel in state.wanted.clone().difference(renewed) {
+                state.say(&begin(channel));
             }
             Some(state.failure.take().is_some())
         });
@@ -291,16 +267,24 @@ impl Kept for Shared {
     }
 }
 
+fn begin(channel: &[u8]) -> Cmd {
+    redis::cmd("SUBSCRIBE").arg(channel).take()
+}
+
+fn end(channel: &[u8]) -> Cmd {
+    redis::cmd("UNSUBSCRIBE").arg(channel).take()
+}
+
 fn hear(parser: &mut Parser, wire: &Transport) -> Result<Heard, RedisError> {
     let value = parser.parse_value(Incoming(wire)).map_err(|error| unreadable(&error))?;
     Ok(match value {
-        Value::Push { kind: PushKind::Message | PushKind::PMessage, data } => message(data),
-        Value::Push { kind: PushKind::Subscribe | PushKind::PSubscribe, .. } => Heard::Begun,
+        Value::Push { kind: PushKind::Message, data } => message(data),
+        Value::Push { kind: PushKind::Subscribe, .. } => Heard::Begun,
         // The old protocol has no type for this; the first word tells.
         Value::Array(mut parts) if !parts.is_empty() => match parts.remove(0) {
             Value::BulkString(word) => match word.as_slice() {
-                b"message" | b"pmessage" => message(parts),
-                b"subscribe" | b"psubscribe" => Heard::Begun,
+                b"message" => message(parts),
+                b"subscribe" => Heard::Begun,
                 _ => Heard::Other,
             },
             _ => Heard::Other,
@@ -310,7 +294,7 @@ fn hear(parser: &mut Parser, wire: &Transport) -> Result<Heard, RedisError> {
     })
 }
 
-/// Channel and payload are the last two parts; a pattern's message has the pattern before them.
+/// Channel and payload are the last two parts.
 fn message(mut parts: Vec<Value>) -> Heard {
     match (parts.pop(), parts.pop()) {
         (Some(Value::BulkString(payload)), Some(Value::BulkString(channel))) => {

@@ -8,6 +8,7 @@ mod cluster;
 mod dial;
 mod error;
 mod exclusive;
+mod gather;
 mod link;
 mod listen;
 mod reader;
@@ -25,8 +26,10 @@ use redis::{Cmd, Value};
 
 pub(crate) use error::{Answer, RedisError};
 pub(crate) use exclusive::Exclusive;
+use gather::Call;
+pub(crate) use gather::EachKey;
 pub(crate) use link::LinkState;
-pub(crate) use listen::{Listening, Sink, Topic};
+pub(crate) use listen::{Listening, Sink};
 pub(crate) use script::Script;
 
 use crate::config::{RedisServers, RedisSettings};
@@ -119,6 +122,39 @@ impl Redis {
     pub(crate) fn ask(&self, command: &Cmd) -> Answer {
         let answers = self.send(std::slice::from_ref(command))?;
         answers.into_iter().next().unwrap_or(Ok(Value::Nil))
+    }
+
+    /// The string under `key`; in one command with others that are asked for at the same time.
+    pub(crate) fn get(&self, key: &[u8]) -> Answer {
+        match &self.inner.way {
+            Way::One(link) => link.call(Call::Get(key)),
+            Way::Many(_) => self.ask(redis::cmd("GET").arg(key)),
+        }
+    }
+
+    /// The strings under `keys`, in one round trip.
+    pub(crate) fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Answer>, RedisError> {
+        let calls = keys.iter().map(|key| Call::Get(key.as_ref()));
+        match &self.inner.way {
+            Way::One(link) => Ok(link.calls(calls)),
+            Way::Many(cluster) => {
+                let get = |key: &K| redis::cmd("GET").arg(key.as_ref()).take();
+                cluster.send(&keys.iter().map(get).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    /// Runs a script on one key, in one command with others that run at the same time; in a
+    /// cluster, alone. Answers the digit it said, as a number.
+    pub(crate) fn each(&self, each: &EachKey<'_>) -> Answer {
+        let answer = match &self.inner.way {
+            Way::One(link) => link.call(Call::Each(each)),
+            Way::Many(_) => each.verdict(self.ask(&each.by_hash())),
+        };
+        match answer {
+            Err(RedisError::NoScript) => each.verdict(self.ask(&each.in_full())),
+            answer => answer,
+        }
     }
 
     /// Runs `script`, which is sent in full only to a server that does not know it.

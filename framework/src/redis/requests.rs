@@ -5,25 +5,75 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::error::{Answer, RedisError};
+use super::gather::{Bytes, Call, Callers, Group};
 use crate::runtime::Promise;
 
-/// What a request comes to: an answer to each of its commands, or none at all.
+/// Groups' buffers kept for the next round.
+const MAX_SPARE: usize = 2;
+
+/// What commands that were submitted in one piece come to: an answer to each, or none at all.
 pub(super) type Outcome = Result<Vec<Answer>, RedisError>;
 
-/// Some commands that were submitted in one piece.
-pub(super) struct Request {
-    /// `None` when the waiter was told that its time is over; the answers are thrown away then.
-    promise: Option<Arc<Promise<Outcome>>>,
-    commands: usize,
-    answers: Vec<Answer>,
-    received: usize,
+/// Somebody who waits.
+pub(super) enum Waiter {
+    Sender(Arc<Promise<Outcome>>),
+    Caller(Arc<Promise<Answer>>),
+}
+
+impl Waiter {
+    pub(super) fn fail(self, error: RedisError) {
+        match self {
+            Self::Sender(promise) => promise.give(Err(error)),
+            Self::Caller(promise) => promise.give(Err(error)),
+        }
+    }
+}
+
+/// Some commands, or one command of many callers.
+struct Request {
+    from: From,
+    /// Answers that are still to come.
+    missing: usize,
     deadline: Instant,
 }
 
-impl Request {
-    pub(super) fn new(promise: Arc<Promise<Outcome>>, commands: usize, deadline: Instant) -> Self {
-        let answers = Vec::with_capacity(commands.min(64));
-        Self { promise: Some(promise), commands, answers, received: 0, deadline }
+enum From {
+    /// The promise is `None` when the sender was told that its time is over; the answers are thrown
+    /// away then.
+    Sender { promise: Option<Arc<Promise<Outcome>>>, answers: Vec<Answer> },
+    Callers(Callers),
+}
+
+impl From {
+    /// Those who still wait, who do so no more.
+    fn take(&mut self) -> Vec<Waiter> {
+        match self {
+            Self::Sender { promise, answers } => {
+                answers.clear();
+                promise.take().map(Waiter::Sender).into_iter().collect()
+            }
+            Self::Callers(callers) => take_callers(callers),
+        }
+    }
+}
+
+fn take_callers(callers: &mut Callers) -> Vec<Waiter> {
+    callers.waiting.iter_mut().filter_map(Option::take).map(Waiter::Caller).collect()
+}
+
+/// A request that has its last answer.
+pub(super) enum Done {
+    Sender(Arc<Promise<Outcome>>, Outcome),
+    Callers(Callers, Answer),
+}
+
+impl Done {
+    /// Tells whoever waited.
+    pub(super) fn tell(self) {
+        match self {
+            Self::Sender(promise, outcome) => promise.give(outcome),
+            Self::Callers(callers, answer) => callers.give(answer),
+        }
     }
 }
 
@@ -31,57 +81,114 @@ impl Request {
 #[derive(Default)]
 pub(super) struct Requests {
     queue: VecDeque<Request>,
-    commands: usize,
+    /// Calls that become commands when everything is handed out.
+    groups: Vec<Group>,
+    spare: Vec<Bytes>,
+    waiting: usize,
     /// How many of the newest requests are still in this process as a whole.
     unsent: usize,
 }
 
 impl Requests {
+    /// How many commands and calls wait for an answer, also for one that nobody wants any more.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether nobody waits, and no late answer is to come.
     pub(super) fn is_empty(&self) -> bool {
+        self.is_owed_nothing() && self.groups.is_empty()
+    }
+
+    /// Whether the server has answered everything.
+    pub(super) fn is_owed_nothing(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// How many commands wait for an answer, also for one that nobody wants any more.
-    pub(super) fn commands(&self) -> usize {
-        self.commands
-    }
-
-    pub(super) fn push(&mut self, request: Request) {
-        self.commands += request.commands;
+    /// Somebody waits for the answers to so many commands.
+    pub(super) fn push(
+        &mut self,
+        promise: Arc<Promise<Outcome>>,
+        commands: usize,
+        deadline: Instant,
+    ) {
+        self.waiting += commands;
         self.unsent += 1;
-        self.queue.push_back(request);
+        let answers = Vec::with_capacity(commands.min(64));
+        let from = From::Sender { promise: Some(promise), answers };
+        self.queue.push_back(Request { from, missing: commands, deadline });
     }
 
-    /// The bytes of all requests are on their way to the kernel.
-    pub(super) fn hand_out(&mut self) {
+    /// Somebody waits for the answer to a call.
+    pub(super) fn gather(
+        &mut self,
+        promise: Arc<Promise<Answer>>,
+        call: Call<'_>,
+        deadline: Instant,
+    ) {
+        self.waiting += 1;
+        if let Some(group) = self.groups.iter_mut().find(|group| group.fits(call)) {
+            return group.push(call, promise);
+        }
+        let mut group = Group::new(call, self.spare.pop().unwrap_or_default(), deadline);
+        group.push(call, promise);
+        self.groups.push(group);
+    }
+
+    /// Whether there are calls that no command was made of yet.
+    pub(super) fn has_calls(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// The bytes of all requests are on their way to the kernel, behind those in `outgoing`.
+    pub(super) fn hand_out(&mut self, outgoing: &mut Vec<u8>) {
+        for group in self.groups.drain(..) {
+            group.write(outgoing);
+            let deadline = group.deadline;
+            let (callers, bytes) = group.into_parts();
+            if self.spare.len() < MAX_SPARE {
+                self.spare.extend(bytes.cleared());
+            }
+            self.queue.push_back(Request { from: From::Callers(callers), missing: 1, deadline });
+        }
         self.unsent = 0;
     }
 
-    /// The next answer; gives the waiter and its outcome when it was the last of a request.
-    pub(super) fn answer(&mut self, answer: Answer) -> Option<(Arc<Promise<Outcome>>, Outcome)> {
+    /// The next answer; gives the request if that was its last.
+    pub(super) fn answer(&mut self, answer: Answer) -> Option<Done> {
         let head = self.queue.front_mut()?;
-        head.received += 1;
-        self.commands = self.commands.saturating_sub(1);
-        if head.promise.is_some() {
-            head.answers.push(answer);
+        head.missing = head.missing.saturating_sub(1);
+        let is_done = head.missing == 0;
+        match &mut head.from {
+            From::Callers(callers) => {
+                self.waiting = self.waiting.saturating_sub(callers.waiting.len());
+                let callers = std::mem::take(callers);
+                self.queue.pop_front();
+                Some(Done::Callers(callers, answer))
+            }
+            From::Sender { promise, answers } => {
+                self.waiting = self.waiting.saturating_sub(1);
+                if promise.is_some() {
+                    answers.push(answer);
+                }
+                if !is_done {
+                    return None;
+                }
+                let done = promise.take().zip(Some(std::mem::take(answers)));
+                self.queue.pop_front();
+                done.map(|(promise, answers)| Done::Sender(promise, Ok(answers)))
+            }
         }
-        if head.received < head.commands {
-            return None;
-        }
-        let done = self.queue.pop_front()?;
-        done.promise.map(|promise| (promise, Ok(done.answers)))
     }
 
     /// The waiters whose time is over. Their requests keep their places.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Arc<Promise<Outcome>>> {
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Waiter> {
         // All have the same time-out, so that the deadlines are in order.
         let overdue = self.queue.iter_mut().take_while(|request| request.deadline <= now);
-        overdue
-            .filter_map(|request| {
-                request.answers = Vec::new();
-                request.promise.take()
-            })
-            .collect()
+        let mut waiters: Vec<_> = overdue.flat_map(|request| request.from.take()).collect();
+        let overdue = self.groups.iter_mut().filter(|group| group.deadline <= now);
+        waiters.extend(overdue.flat_map(|group| take_callers(&mut group.callers)));
+        waiters
     }
 
     pub(super) fn oldest_deadline(&self) -> Option<Instant> {
@@ -89,9 +196,15 @@ impl Requests {
     }
 
     /// All waiters of a connection that has ended, and whether their requests may have arrived.
-    pub(super) fn abandon(self) -> Vec<(Arc<Promise<Outcome>>, bool)> {
+    pub(super) fn abandon(self) -> Vec<(Waiter, bool)> {
         let sent = self.queue.len().saturating_sub(self.unsent);
-        let all = self.queue.into_iter().enumerate();
-        all.filter_map(|(place, request)| Some((request.promise?, place < sent))).collect()
+        let mut waiters = Vec::new();
+        for (place, mut request) in self.queue.into_iter().enumerate() {
+            waiters.extend(request.from.take().into_iter().map(|waiter| (waiter, place < sent)));
+        }
+        for mut group in self.groups {
+            waiters.extend(take_callers(&mut group.callers).into_iter().map(|one| (one, false)));
+        }
+        waiters
     }
 }

@@ -42,6 +42,17 @@ impl StoreKey {
         Some(Self(bytes))
     }
 
+    /// The 64 hex digits. In one piece: a `{:02x}` for each byte costs six thousand instructions,
+    /// and redis is told the key at every load and save.
+    pub(crate) fn hex(&self) -> [u8; 64] {
+        let mut digits = [0; 64];
+        let (pairs, _) = digits.as_chunks_mut::<2>();
+        for ([high, low], byte) in pairs.iter_mut().zip(self.0) {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+        }
+        digits
+    }
+
     /// The first 8 hex digits: what logs show of a session.
     #[must_use]
     pub fn short(&self) -> String {
@@ -51,14 +62,7 @@ impl StoreKey {
 
 impl fmt::Display for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In one piece: a `{:02x}` for each byte costs six thousand instructions a key, and
-        // redis is told the key at every load and save.
-        let mut digits = [0; 64];
-        let (pairs, _) = digits.as_chunks_mut::<2>();
-        for ([high, low], byte) in pairs.iter_mut().zip(self.0) {
-            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
-        }
-        f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&self.hex()).unwrap_or_default())
     }
 }
 

@@ -36,10 +36,9 @@ impl Shared {
         if !is_closed {
             log::warn!("the connection to redis has ended: {why}");
         }
-        for (promise, was_sent) in requests.abandon() {
+        for (waiter, was_sent) in requests.abandon() {
             let why = why.to_string();
-            let error = if was_sent { RedisError::Lost(why) } else { RedisError::Down(why) };
-            promise.give(Err(error));
+            waiter.fail(if was_sent { RedisError::Lost(why) } else { RedisError::Down(why) });
         }
         self.connect_if_due();
     }
@@ -122,9 +121,9 @@ impl Kept for Shared {
             let is_dead = state.requests.oldest_deadline().is_some_and(|due| now > due + grace);
             (overdue, is_dead.then_some(state.epoch))
         });
-        for promise in overdue {
+        for waiter in overdue {
             // Its bytes may leave at any moment, so nobody can promise that they did not.
-            promise.give(Err(RedisError::Timeout { sent: true }));
+            waiter.fail(RedisError::Timeout { sent: true });
         }
         if let Some(epoch) = dead {
             self.fail(epoch, &RedisError::Lost("the server does not answer".to_owned()));

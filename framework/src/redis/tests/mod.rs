@@ -2,6 +2,7 @@
 
 mod exclusive;
 mod failures;
+mod gather;
 mod listen;
 pub(crate) mod many;
 mod measure;

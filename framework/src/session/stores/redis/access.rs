@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use redis::{Cmd, cmd};
-
 use super::super::millis::to_ms;
 use super::RedisStore;
 use super::answers::{bytes, failed, number};
 use super::header;
 use super::news::News;
-use super::scripts::{SWAP_CONFLICT, SWAP_DONE, SWAP_FULL, SWAP_MISSING};
-use crate::redis::{Answer, RedisError};
+use super::scripts::{self, SWAP_CONFLICT, SWAP_DONE, SWAP_FULL, SWAP_MISSING};
+use crate::redis::{Answer, EachKey, RedisError};
 use crate::session::{
     ChangeListener, Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept,
     Touch,
@@ -23,7 +21,7 @@ const WRONG_TYPE: &str = "WRONGTYPE";
 
 impl SessionStore for RedisStore {
     fn load(&self, key: &StoreKey, now: SystemTime) -> Result<Option<Stored>, StoreError> {
-        let answer = self.redis.ask(&self.get(key));
+        let answer = self.redis.get(&self.names.record(key));
         Ok(self.read(key, answer)?.filter(|found| found.deadline > now))
     }
 
@@ -35,8 +33,8 @@ impl SessionStore for RedisStore {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let commands: Vec<_> = keys.iter().map(|key| self.get(key)).collect();
-        let answers = self.redis.send(&commands).map_err(failed)?;
+        let names: Vec<_> = keys.iter().map(|key| self.names.record(key)).collect();
+        let answers = self.redis.get_many(&names).map_err(failed)?;
         let found = keys
             .iter()
             .zip(answers)
@@ -54,17 +52,17 @@ impl SessionStore for RedisStore {
         self.see_clock(now);
         let is_created = expected == Expected::Absent;
         let news = News::Changed { version: new.version, writer: self.writer(), is_created };
-        let version = match expected {
-            Expected::Absent => [0; 8],
-            Expected::Version(version) => version.to_be_bytes(),
-        };
-        let version = if is_created { &[][..] } else { &version[..] };
-        let kept = header::kept_ms(new.deadline, now).to_string();
-        let now_ms = to_ms(now).to_string();
-        let value = header::encode(new);
-        let news = news.encode();
-        let args = [version, &value, kept.as_bytes(), now_ms.as_bytes(), &news];
-        let answer = self.run_swap(key, &args);
+        let kept = header::kept_ms(new.deadline, now);
+        let answer = self.redis.each(&EachKey {
+            script: &self.scripts.swap,
+            key: &self.names.record(key),
+            args: &[
+                &scripts::expected(expected, now),
+                &header::encode(new),
+                itoa::Buffer::new().format(kept).as_bytes(),
+            ],
+            shared: &news.encode(key),
+        });
         if matches!(&answer, Err(error) if error.is_unknown_outcome()) {
             self.change_writer();
         }
@@ -90,14 +88,14 @@ impl SessionStore for RedisStore {
         let (version, renewal) = (version.to_be_bytes(), header::renewal(renewed));
         let args: [&[u8]; 4] = [&version, &renewal, kept.as_bytes(), now_ms.as_bytes()];
         let name = self.names.record(key);
-        let answer = self.redis.script(&self.scripts.touch, &[name.as_bytes()], &args);
+        let answer = self.redis.script(&self.scripts.touch, &[&name], &args);
         Ok(if number(answer)? == 1 { Touch::Done } else { Touch::Stale })
     }
 
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        let news = News::Removed { writer: self.writer() }.encode();
+        let news = News::Removed { writer: self.writer() }.encode(key);
         let name = self.names.record(key);
-        let answer = self.redis.script(&self.scripts.remove, &[name.as_bytes()], &[&news]);
+        let answer = self.redis.script(&self.scripts.remove, &[&name], &[&news]);
         Ok(number(answer)? == 1)
     }
 
@@ -119,26 +117,16 @@ impl SessionStore for RedisStore {
     }
 
     fn watch(&self, listener: Arc<dyn ChangeListener>) -> bool {
-        self.start_watching(listener)
+        self.start_watching(listener);
+        true
     }
 
     fn follow(&self, key: &StoreKey, is_followed: bool) {
-        self.follow_channel(key, is_followed);
+        self.follow_record(key, is_followed);
     }
 }
 
 impl RedisStore {
-    fn get(&self, key: &StoreKey) -> Cmd {
-        let mut get = cmd("GET");
-        get.arg(self.names.record(key));
-        get
-    }
-
-    fn run_swap(&self, key: &StoreKey, args: &[&[u8]]) -> Answer {
-        let name = self.names.record(key);
-        self.redis.script(&self.scripts.swap, &[name.as_bytes()], args)
-    }
-
     /// The record in an answer. What is none of ours is absent, with one warning.
     fn read(&self, key: &StoreKey, answer: Answer) -> Result<Option<Stored>, StoreError> {
         let value = match answer {

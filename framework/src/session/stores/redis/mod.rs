@@ -1,8 +1,8 @@
 //! The redis store: sessions of any number of servers in one redis, Sentinel set or cluster.
 //!
 //! A record is one string; loading is one GET, saving one script that compares, swaps, sets the
-//! expiry and tells the record's channel. Every script has one key. This room knows keys and
-//! scripts; connections are [`crate::redis`]'s.
+//! expiry and tells the others. What is loaded and saved at the same time goes out as one
+//! command. This room knows keys and scripts; connections are [`crate::redis`]'s.
 
 mod access;
 mod answers;
@@ -28,6 +28,7 @@ use std::time::{Instant, SystemTime};
 pub(super) use answers::list as list_of;
 pub(super) use names::Names;
 pub(super) use news::News;
+pub(super) use watch::Followed;
 pub use options::RedisStoreOptions;
 
 use crate::config::RedisSettings;
@@ -66,7 +67,7 @@ pub struct RedisStore {
     clocks: OnceLock<ShortLock<(SystemTime, Instant)>>,
     sweeping: ShortLock<Sweeping>,
     window: ShortLock<Window>,
-    watching: OnceLock<Watching>,
+    watching: Watching,
     has_warned: AtomicBool,
     has_warned_of_replicas: AtomicBool,
 }
@@ -100,16 +101,18 @@ impl RedisStore {
             let what = format!("the prefix of a redis store may not hold {found:?}");
             return Err(Error::new(ErrorKind::Start, what));
         }
+        let names = Names::new(&options.prefix);
+        let writer = Arc::new(AtomicU64::new(random()?));
         Ok(Self {
             redis,
-            names: Names::new(&options.prefix),
-            scripts: Scripts::new(),
+            scripts: Scripts::new(&names),
+            names,
             options,
-            writer: Arc::new(AtomicU64::new(random()?)),
+            watching: Watching::new(Arc::clone(&writer)),
+            writer,
             clocks: OnceLock::new(),
             sweeping: ShortLock::default(),
             window: ShortLock::default(),
-            watching: OnceLock::new(),
             has_warned: AtomicBool::new(false),
             has_warned_of_replicas: AtomicBool::new(false),
         })

@@ -2,8 +2,7 @@
 
 use crate::session::StoreKey;
 
-/// All names begin with the prefix of `[session.redis]`. A record's key is also the name of the
-/// channel on which its changes are told.
+/// All names begin with the prefix of `[session.redis]`.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Names {
     prefix: String,
@@ -14,20 +13,25 @@ impl Names {
         Self { prefix: prefix.to_owned() }
     }
 
-    pub(in super::super) fn record(&self, key: &StoreKey) -> String {
-        format!("{}{key}", self.prefix)
+    pub(in super::super) fn record(&self, key: &StoreKey) -> Vec<u8> {
+        [self.prefix.as_bytes(), &key.hex()].concat()
     }
 
-    /// The key that a record's key or channel stands for.
+    /// The session whose record lies under `name`.
     pub(in super::super) fn key(&self, name: &[u8]) -> Option<StoreKey> {
         let hex = name.strip_prefix(self.prefix.as_bytes())?;
         StoreKey::from_hex(std::str::from_utf8(hex).ok()?)
     }
 
-    /// The channels of all records, as a pattern. No other name of ours fits: they begin with
+    /// The names of all records, as a pattern. No other name of ours fits: they begin with
     /// letters that are no hex digits.
     pub(in super::super) fn all_records(&self) -> String {
         format!("{}[0-9a-f]*", self.prefix)
+    }
+
+    /// The channel on which changes of all records are told. It comes before those of nodes.
+    pub(in super::super) fn news(&self) -> String {
+        format!("{}news", self.prefix)
     }
 
     /// Where nodes that keep copies are listed.

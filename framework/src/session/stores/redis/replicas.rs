@@ -24,7 +24,7 @@ impl RedisStore {
     /// After an end, or a save whose answer was lost: waits for all replicas that are connected.
     pub(super) fn settle_replicas(&self, key: &StoreKey) -> Result<(), StoreError> {
         let name = self.names.record(key);
-        let answer = self.redis.script(&self.scripts.replicas, &[name.as_bytes()], &[]);
+        let answer = self.redis.script(&self.scripts.replicas, &[&name], &[]);
         match u32::try_from(number(answer)?) {
             Ok(0) if self.options.wait_replicas == 0 => Ok(()),
             // One that hangs must not keep everybody from logging out.
@@ -54,9 +54,9 @@ impl RedisStore {
         let name = self.names.record(key);
         let limit = self.options.wait_timeout.max(Duration::from_millis(1));
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        let mark = self.scripts.mark.in_full(&[name.as_bytes()], &[]);
+        let mark = self.scripts.mark.in_full(&[&name], &[]);
         let wait = cmd("WAIT").arg(wanted).arg(limit_ms).take();
-        let answers = match self.redis.master_of(name.as_bytes()).map_err(failed)? {
+        let answers = match self.redis.master_of(&name).map_err(failed)? {
             // Exclusive connections lead to any node. Those who share this one wait as well.
             Some(master) => master.send(&[mark, wait]),
             None => {

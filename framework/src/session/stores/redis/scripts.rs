@@ -1,33 +1,78 @@
-//! The scripts, each with one key, so that they run on a cluster as they are. They use nothing
-//! that came after Redis 6.0.
+//! The scripts. They use nothing that came after Redis 6.0; on a cluster each runs with one key.
 
+use std::time::SystemTime;
+
+use super::super::millis::to_ms;
+use super::Names;
+#[cfg(doc)]
+use crate::redis::EachKey;
 use crate::redis::Script;
+use crate::session::Expected;
 
-/// Compare-and-swap. Key: the record. Arguments: the version expected, or empty for none; the new
-/// string; how long to keep it in ms; now in ms; what to tell the channel.
+/// Compare-and-swap, on any number of records at once; see [`EachKey`]. Keys: the records.
+/// Arguments for each: what is expected, as [`expected`] writes it; the new string; how long
+/// to keep it in ms. Shared: what to tell the channel of each. Answers a digit for each record.
 ///
 /// When redis is full a swap that makes nothing larger is still done, so that a logout is: a
-/// script that has written something may go on writing, and PEXPIRE is always allowed.
+/// script that has written something may go on writing, and PEXPIRE is always allowed. Whether it
+/// is full redis decides once for a script, and says it to the first that writes.
+///
+/// Numbers for commands are written as strings: Lua formats its own slowly.
 const SWAP: &str = "\
-local head = redis.pcall('GETRANGE', KEYS[1], 0, 16)
-local live = type(head) == 'string' and #head == 17 and string.byte(head) == 1
-  and struct.unpack('>I8', string.sub(head, 10)) > tonumber(ARGV[4])
-if ARGV[1] == '' then
-  if live then return 1 end
-else
-  if not live then return 2 end
-  if string.sub(head, 2, 9) ~= ARGV[1] then return 1 end
+local pcall, unpack = redis.pcall, struct.unpack
+local said, told, refused = {}, ARGV[#ARGV], ''
+local is_done, is_full = true, false
+for i = 1, #KEYS do
+  local key, value, kept = KEYS[i], ARGV[3 * i - 1], ARGV[3 * i]
+  local creates, now, expected = unpack('>BI8c8', ARGV[3 * i - 2])
+  local head = pcall('GETRANGE', key, '0', '16')
+  local digit = '2'
+  if #head == 17 then
+    local format, version, deadline = unpack('>Bc8I8', head)
+    if format == 1 and deadline > now then digit = version == expected and '0' or '1' end
+  end
+  if creates == 1 then digit = digit == '2' and '0' or '1' end
+  if digit == '0' and not is_full then
+    local err = pcall('SET', key, value, 'PX', kept).err
+    if err and string.find(err, 'OOM', 1, true) then
+      is_full = true
+    elseif err then
+      digit, refused = 'e', err
+    end
+  end
+  if digit == '0' and is_full then
+    if creates == 1 or redis.call('STRLEN', key) < #value then
+      digit = '3'
+    else
+      redis.call('PEXPIRE', key, kept)
+      redis.call('SET', key, value, 'PX', kept)
+    end
+  end
+  is_done = is_done and digit == '0'
+  said[i] = digit
 end
-local set = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-if set.err then
-  if not string.find(set.err, 'OOM', 1, true) then return set end
-  if ARGV[1] == '' or redis.call('STRLEN', KEYS[1]) < #ARGV[2] then return 3 end
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if not is_done then
+  local news = {}
+  for i, digit in ipairs(said) do
+    if digit == '0' then news[#news + 1] = string.sub(told, 49 * i - 48, 49 * i) end
+  end
+  told = table.concat(news)
 end
-redis.call('PUBLISH', KEYS[1], ARGV[5])
-return 0
+if told ~= '' then redis.call('PUBLISH', 'CHANNEL', told) end
+return table.concat(said) .. refused
 ";
+
+/// What a swap expects to find: whether nothing, now in ms, the version.
+pub(super) fn expected(expected: Expected, now: SystemTime) -> [u8; 17] {
+    let (creates, version) = match expected {
+        Expected::Absent => (1, 0),
+        Expected::Version(version) => (0, version),
+    };
+    let mut bytes = [creates; 17];
+    bytes[1..9].copy_from_slice(&to_ms(now).to_be_bytes());
+    bytes[9..].copy_from_slice(&version.to_be_bytes());
+    bytes
+}
 
 pub(super) const SWAP_DONE: i64 = 0;
 pub(super) const SWAP_CONFLICT: i64 = 1;
@@ -49,7 +94,7 @@ return 1
 /// Deletion. Key: the record. Argument: what to tell the channel. Answers 1 if there was one.
 const REMOVE: &str = "\
 local removed = redis.call('DEL', KEYS[1])
-if removed == 1 then redis.call('PUBLISH', KEYS[1], ARGV[1]) end
+if removed == 1 then redis.call('PUBLISH', 'CHANNEL', ARGV[1]) end
 return removed
 ";
 
@@ -90,11 +135,12 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(names: &Names) -> Self {
+        let on_channel = |code: &str| Script::new(&code.replace("CHANNEL", &names.news()));
         Self {
-            swap: Script::new(SWAP),
+            swap: on_channel(SWAP),
             touch: Script::new(TOUCH),
-            remove: Script::new(REMOVE),
+            remove: on_channel(REMOVE),
             sweep: Script::new(SWEEP),
             replicas: Script::new(REPLICAS),
             mark: Script::new(MARK),

@@ -108,7 +108,7 @@ impl RedisStore {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 let name = self.names.record(key);
                 let args = [now_ms.as_bytes()];
-                let answer = self.redis.script(&self.scripts.sweep, &[name.as_bytes()], &args);
+                let answer = self.redis.script(&self.scripts.sweep, &[&name], &args);
                 removed += usize::from(number(answer)? == 1);
             }
         }

@@ -10,14 +10,6 @@ use crate::redis::Sink;
 use crate::session::StoreKey;
 
 impl Node {
-    /// Tells the listener, if it follows `key`.
-    fn tell(&self, key: &StoreKey, version: u64) {
-        let Some(listener) = self.listener.get() else { return };
-        if self.followed.with(|followed| followed.contains(key)) {
-            listener.changed(key, version);
-        }
-    }
-
     fn heard(self: &Arc<Self>, key: &StoreKey, news: News) {
         match news {
             // What we did ourselves is in memory already, or was dropped.
@@ -30,11 +22,11 @@ impl Node {
                 } else {
                     self.cache.outdate(key, version);
                 }
-                self.tell(key, version);
+                self.followed.tell(key, version);
             }
             News::Removed { .. } => {
                 self.cache.drop(key);
-                self.tell(key, u64::MAX);
+                self.followed.tell(key, u64::MAX);
             }
             News::Settle { asker, .. } if asker == self.id => {}
             News::Settle { number, asker } => {
@@ -46,36 +38,42 @@ impl Node {
 }
 
 /// What hears for a node.
-pub(super) struct Ears(pub(super) Arc<Node>);
+pub(super) struct Ears {
+    node: Arc<Node>,
+    /// The channel of all records.
+    news: Vec<u8>,
+}
+
+impl Ears {
+    pub(super) fn new(node: Arc<Node>) -> Self {
+        let news = node.redis.names().news().into_bytes();
+        Self { node, news }
+    }
+}
 
 impl Sink for Ears {
     fn message(&self, channel: &[u8], payload: Vec<u8>) {
         #[cfg(test)]
-        while self.0.is_deaf.load(Ordering::Acquire) {
+        while self.node.is_deaf.load(Ordering::Acquire) {
             crate::runtime::sleep(std::time::Duration::from_millis(1));
         }
-        if let Some(key) = self.0.redis.names().key(channel) {
-            #[cfg(test)]
-            if self.0.loses_news.load(Ordering::Acquire) {
-                return;
-            }
-            if let Some(news) = News::decode(&payload) {
-                self.0.heard(&key, news);
-            }
-        } else {
-            self.0.told(&payload);
+        if channel != self.news {
+            return self.node.told(&payload);
         }
+        #[cfg(test)]
+        if self.node.loses_news.load(Ordering::Acquire) {
+            return;
+        }
+        News::decode(&payload).for_each(|(key, news)| self.node.heard(&key, news));
     }
 
     fn interrupted(&self) {
-        self.0.lease.interrupted();
-        self.0.cache.flush();
+        self.node.lease.interrupted();
+        self.node.cache.flush();
     }
 
     fn resumed(&self) {
-        self.0.lease.connected();
-        if let Some(listener) = self.0.listener.get() {
-            listener.missed();
-        }
+        self.node.lease.connected();
+        self.node.followed.tell_missed();
     }
 }

@@ -1,6 +1,6 @@
 //! The tiered store: memory in front of the redis store, on any number of servers.
 //!
-//! Memory is kept true by what every swap tells its record's channel, and is used only under a
+//! Memory is kept true by what every swap tells the others, and is used only under a
 //! [lease]. What must never be seen again (an ended session, a raised epoch) is *settled*: whoever
 //! ended it waits until every server that keeps copies has said that it dropped it, or can no
 //! longer have a lease from before.
@@ -16,18 +16,17 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 pub use cache::TieredUsage;
 pub use options::TieredOptions;
 
-use super::redis::{RedisStore, random};
+use super::redis::{Followed, RedisStore, random};
 use crate::error::Result;
-use crate::redis::{Listening, Topic};
+use crate::redis::Listening;
 use crate::runtime::sync::ShortLock;
 use crate::runtime::{self, Kept};
 use crate::session::{
@@ -64,8 +63,7 @@ struct Node {
     beats: ShortLock<Beats>,
     waiters: ShortLock<Waiters>,
     numbers: AtomicU64,
-    listener: OnceLock<Arc<dyn ChangeListener>>,
-    followed: ShortLock<HashSet<StoreKey>>,
+    followed: Followed,
     /// While set, what comes is not read: a reader that stalls.
     #[cfg(test)]
     is_deaf: std::sync::atomic::AtomicBool,
@@ -90,8 +88,7 @@ impl TieredStore {
             beats: ShortLock::default(),
             waiters: ShortLock::default(),
             numbers: AtomicU64::new(1),
-            listener: OnceLock::new(),
-            followed: ShortLock::default(),
+            followed: Followed::default(),
             #[cfg(test)]
             is_deaf: Default::default(),
             #[cfg(test)]
@@ -99,11 +96,11 @@ impl TieredStore {
             redis,
         });
         let names = node.redis.names();
-        let listening = node.redis.redis().listen(Arc::new(Ears(Arc::clone(&node))));
-        // Patterns, both: they are begun in the order of their bytes, so when a message comes by
-        // the second, the first is in force.
-        listening.subscribe(Topic::Pattern(names.all_records().into_bytes()));
-        listening.subscribe(Topic::Pattern(names.node(node.id).into_bytes()));
+        let listening = node.redis.redis().listen(Arc::new(Ears::new(Arc::clone(&node))));
+        // They are begun in the order of their bytes, so when a message comes by the second, the
+        // first is in force.
+        listening.subscribe(names.news().into_bytes());
+        listening.subscribe(names.node(node.id).into_bytes());
         let kept = Arc::downgrade(&node) as Weak<dyn Kept>;
         if !runtime::keep(kept) {
             log::error!("no thread beats for the tiered store: memory is not used");
@@ -238,14 +235,12 @@ impl SessionStore for TieredStore {
     }
 
     fn watch(&self, listener: Arc<dyn ChangeListener>) -> bool {
-        self.node.listener.set(listener).ok();
+        self.node.followed.watch(listener);
         true
     }
 
     fn follow(&self, key: &StoreKey, is_followed: bool) {
-        self.node.followed.with(|followed| {
-            if is_followed { followed.insert(*key) } else { followed.remove(key) }
-        });
+        self.node.followed.follow(key, is_followed, drop);
     }
 }
 

@@ -78,8 +78,8 @@ impl Node {
             all_answered: Arc::clone(&all_answered),
         };
         self.waiters.with(|waiters| waiters.waiting.insert(number, waiter));
-        let news = News::Settle { number, asker: self.id }.encode();
-        let channel = self.redis.names().record(key);
+        let news = News::Settle { number, asker: self.id }.encode(key);
+        let channel = self.redis.names().news();
         // If it does not go out, the lease decides.
         self.redis.redis().ask(&cmd("PUBLISH").arg(channel).arg(&news).take()).ok();
         let left = until.saturating_duration_since(Instant::now());

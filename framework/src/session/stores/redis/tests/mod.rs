@@ -6,6 +6,7 @@ mod outages;
 pub(in super::super) mod records;
 mod replicas;
 mod requests;
+mod together;
 pub(in super::super) mod watching;
 
 use std::sync::atomic::{AtomicU64, Ordering};

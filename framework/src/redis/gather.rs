@@ -1,0 +1,220 @@
+//! Calls that travel together: those of one round and of one kind go out as one command.
+//!
+//! A command costs redis more than what it does: about half of a small script's time is the way into
+//! Lua and back, and a GET spends most of its time on being a command.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use redis::{Cmd, Value};
+
+use super::error::{Answer, RedisError, sorted};
+use super::script::Script;
+use crate::runtime::Promise;
+
+/// Calls in one command; redis does nothing else meanwhile.
+const MAX_CALLS: usize = 64;
+/// A call joins no command that is larger than this already.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// What is wanted of one key.
+#[derive(Clone, Copy)]
+pub(super) enum Call<'a> {
+    /// Its string, or nothing.
+    Get(&'a [u8]),
+    /// What a script makes of it.
+    Each(&'a EachKey<'a>),
+}
+
+/// A call of a script that is made for many keys: KEYS are theirs, ARGV the arguments of all of
+/// them, as many for each, and last all that is `shared`, put together.
+///
+/// It answers a string: a digit for each key, and after the last one the error, if any, that the
+/// digit `e` stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EachKey<'a> {
+    pub(crate) script: &'a Script,
+    pub(crate) key: &'a [u8],
+    pub(crate) args: &'a [&'a [u8]],
+    pub(crate) shared: &'a [u8],
+}
+
+/// Those who wait for one command; `None` is one whose time is over.
+#[derive(Default)]
+pub(super) struct Callers {
+    pub(super) waiting: Vec<Option<Arc<Promise<Answer>>>>,
+    is_script: bool,
+}
+
+impl Callers {
+    /// Tells everybody what the answer to their command says of their key.
+    pub(super) fn give(self, answer: Answer) {
+        let count = self.waiting.len();
+        let parts = match answer {
+            Ok(Value::BulkString(said)) if self.is_script => verdicts(&said, count),
+            Ok(Value::Array(values)) if count > 1 && values.len() == count => {
+                values.into_iter().map(sorted).collect()
+            }
+            Ok(_) if count > 1 || self.is_script => vec![Err(odd()); count],
+            answer => vec![answer; count],
+        };
+        for (caller, part) in self.waiting.into_iter().zip(parts) {
+            if let Some(promise) = caller {
+                promise.give(part);
+            }
+        }
+    }
+}
+
+/// Calls that will be one command.
+pub(super) struct Group {
+    script: Option<Script>,
+    bytes: Bytes,
+    parts: usize,
+    pub(super) callers: Callers,
+    /// That of the first call.
+    pub(super) deadline: Instant,
+}
+
+/// The parts of a command in the making; used again for the next one.
+#[derive(Default)]
+pub(super) struct Bytes {
+    keys: Vec<u8>,
+    args: Vec<u8>,
+    shared: Vec<u8>,
+}
+
+impl Bytes {
+    /// Empty, or nothing if it is too large to be kept.
+    pub(super) fn cleared(mut self) -> Option<Self> {
+        let all = [&mut self.keys, &mut self.args, &mut self.shared];
+        let is_small = all.iter().all(|part| part.capacity() <= 2 * MAX_BYTES);
+        all.into_iter().for_each(Vec::clear);
+        is_small.then_some(self)
+    }
+}
+
+impl Group {
+    /// A group for calls like this one.
+    pub(super) fn new(call: Call<'_>, bytes: Bytes, deadline: Instant) -> Self {
+        let script = match call {
+            Call::Get(_) => None,
+            Call::Each(each) => Some(each.script.clone()),
+        };
+        let callers = Callers { waiting: Vec::with_capacity(16), is_script: script.is_some() };
+        Self { script, bytes, parts: 0, callers, deadline }
+    }
+
+    /// Whether `call` may join.
+    pub(super) fn fits(&self, call: Call<'_>) -> bool {
+        let is_alike = match (&self.script, call) {
+            (None, Call::Get(_)) => true,
+            (Some(script), Call::Each(each)) => script == each.script,
+            _ => false,
+        };
+        is_alike && self.callers.waiting.len() < MAX_CALLS && self.bytes.args.len() < MAX_BYTES
+    }
+
+    pub(super) fn push(&mut self, call: Call<'_>, caller: Arc<Promise<Answer>>) {
+        self.callers.waiting.push(Some(caller));
+        self.parts += 1;
+        let Bytes { keys, args, shared } = &mut self.bytes;
+        match call {
+            Call::Get(key) => bulk(keys, key),
+            Call::Each(each) => {
+                bulk(keys, each.key);
+                each.args.iter().for_each(|arg| bulk(args, arg));
+                self.parts += each.args.len();
+                shared.extend_from_slice(each.shared);
+            }
+        }
+    }
+
+    /// Writes the command.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Bytes { keys, args, shared } = &self.bytes;
+        out.reserve(keys.len() + args.len() + shared.len() + 128);
+        let Some(script) = &self.script else {
+            list(out, self.parts + 1);
+            // Alone, it is what it is.
+            bulk(out, if self.parts == 1 { b"GET" } else { b"MGET" });
+            return out.extend_from_slice(keys);
+        };
+        list(out, self.parts + 4);
+        bulk(out, b"EVALSHA");
+        bulk(out, script.hash().as_bytes());
+        bulk(out, itoa::Buffer::new().format(self.callers.waiting.len()).as_bytes());
+        out.extend_from_slice(keys);
+        out.extend_from_slice(args);
+        bulk(out, shared);
+    }
+
+    /// Those who wait, and what the next group may be made of.
+    pub(super) fn into_parts(self) -> (Callers, Bytes) {
+        (self.callers, self.bytes)
+    }
+}
+
+impl EachKey<'_> {
+    /// The command that makes this call alone.
+    pub(super) fn by_hash(&self) -> Cmd {
+        let args: Vec<_> = self.args.iter().copied().chain([self.shared]).collect();
+        self.script.by_hash(&[self.key], &args)
+    }
+
+    /// As [`by_hash`](Self::by_hash), for a server that does not know the script.
+    pub(super) fn in_full(&self) -> Cmd {
+        let args: Vec<_> = self.args.iter().copied().chain([self.shared]).collect();
+        self.script.in_full(&[self.key], &args)
+    }
+
+    /// The verdict in the answer to a command that made this call alone.
+    pub(super) fn verdict(&self, answer: Answer) -> Answer {
+        match answer? {
+            Value::BulkString(said) => verdicts(&said, 1).swap_remove(0),
+            _ => Err(odd()),
+        }
+    }
+}
+
+/// What a script said of each of `count` keys.
+fn verdicts(said: &[u8], count: usize) -> Vec<Answer> {
+    let Some((digits, error)) = said.split_at_checked(count) else {
+        return vec![Err(odd()); count];
+    };
+    let verdict = |digit: &u8| match digit {
+        b'e' => Err(refusal(error)),
+        digit => Ok(Value::Int(i64::from(digit.wrapping_sub(b'0')))),
+    };
+    digits.iter().map(verdict).collect()
+}
+
+fn odd() -> RedisError {
+    RedisError::Protocol("an answer to something else".to_owned())
+}
+
+/// The error that a script passed on as text.
+fn refusal(text: &[u8]) -> RedisError {
+    let line = [b"-", text, b"\r\n"].concat();
+    match redis::parse_redis_value(&line).map(sorted) {
+        Ok(Err(error)) => error,
+        _ => RedisError::Server(String::from_utf8_lossy(text).into_owned()),
+    }
+}
+
+fn list(out: &mut Vec<u8>, parts: usize) {
+    number(out, b'*', parts);
+}
+
+fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.reserve(bytes.len() + 16);
+    number(out, b'$', bytes.len());
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn number(out: &mut Vec<u8>, kind: u8, number: usize) {
+    out.push(kind);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
