@@ -128,7 +128,6 @@ fn open_table(config: &Config) -> Result<Opened> {
     Ok(Opened { store, location, upkeep: Some(upkeep), figures: Some(figures) })
 }
 
-#[expect(clippy::large_stack_frames, reason = "runs at start, not on a coroutine's stack")]
 fn open_redis(config: &Config) -> Result<Opened> {
     let (store, place) = redis_store(config)?;
     let location = format!("{place} (redis store)");

@@ -167,13 +167,13 @@ impl EachKey<'_> {
         let args: Vec<_> = self.args.iter().copied().chain([self.shared]).collect();
         self.script.in_full(&[self.key], &args)
     }
+}
 
-    /// The verdict in the answer to a command that made this call alone.
-    pub(super) fn verdict(&self, answer: Answer) -> Answer {
-        match answer? {
-            Value::BulkString(said) => verdicts(&said, 1).swap_remove(0),
-            _ => Err(odd()),
-        }
+/// The verdict in the answer to a command that made one call alone.
+pub(super) fn verdict(answer: Answer) -> Answer {
+    match answer? {
+        Value::BulkString(said) => verdicts(&said, 1).swap_remove(0),
+        _ => Err(odd()),
     }
 }
 

@@ -21,6 +21,7 @@ mod transport;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Cmd, Value};
 
@@ -149,10 +150,10 @@ impl Redis {
     pub(crate) fn each(&self, each: &EachKey<'_>) -> Answer {
         let answer = match &self.inner.way {
             Way::One(link) => link.call(Call::Each(each)),
-            Way::Many(_) => each.verdict(self.ask(&each.by_hash())),
+            Way::Many(_) => gather::verdict(self.ask(&each.by_hash())),
         };
         match answer {
-            Err(RedisError::NoScript) => each.verdict(self.ask(&each.in_full())),
+            Err(RedisError::NoScript) => gather::verdict(self.ask(&each.in_full())),
             answer => answer,
         }
     }
@@ -171,6 +172,18 @@ impl Redis {
     /// When none gets free in time, or none can be made.
     pub(crate) fn exclusive(&self) -> Result<Exclusive, RedisError> {
         self.inner.pool.take()
+    }
+
+    /// Sends `commands` on a connection of their own, and gives them so long.
+    ///
+    /// # Errors
+    /// As [`exclusive`](Self::exclusive) and [`send`](Self::send).
+    pub(crate) fn send_alone(
+        &self,
+        commands: &[Cmd],
+        limit: Duration,
+    ) -> Result<Vec<Answer>, RedisError> {
+        self.exclusive()?.send_within(commands, limit)
     }
 
     /// Listens to published messages, on a connection of its own.

@@ -59,10 +59,7 @@ impl RedisStore {
         let answers = match self.redis.master_of(&name).map_err(failed)? {
             // Exclusive connections lead to any node. Those who share this one wait as well.
             Some(master) => master.send(&[mark, wait]),
-            None => {
-                let mut connection = self.redis.exclusive().map_err(failed)?;
-                connection.send_within(&[mark, wait], limit + ANSWER)
-            }
+            None => self.redis.send_alone(&[mark, wait], limit + ANSWER),
         };
         let answers = answers.map_err(failed)?;
         let mut answers = answers.into_iter();
