@@ -193,8 +193,10 @@ fn odd() -> RedisError {
     RedisError::Protocol("an answer to something else".to_owned())
 }
 
-/// The error that a script passed on as text.
+/// The error that a script passed on as text; Redis 6 gives some of them as they go over the wire.
 fn refusal(text: &[u8]) -> RedisError {
+    let text = text.trim_ascii_end();
+    let text = text.strip_prefix(b"-").unwrap_or(text);
     let line = [b"-", text, b"\r\n"].concat();
     match redis::parse_redis_value(&line).map(sorted) {
         Ok(Err(error)) => error,
@@ -217,4 +219,23 @@ fn number(out: &mut Vec<u8>, kind: u8, number: usize) {
     out.push(kind);
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Value;
+
+    use super::{RedisError, verdicts};
+
+    #[test]
+    fn each_key_gets_its_digit_or_the_error() {
+        let said = verdicts(b"02eMISCONF the disk is full", 3);
+        assert_eq!(said[..2], [Ok(Value::Int(0)), Ok(Value::Int(2))]);
+        assert!(matches!(&said[2], Err(RedisError::Unavailable(why)) if why.contains("disk")));
+        assert_eq!(verdicts(b"e-READONLY a replica\r\n", 1), [Err(RedisError::ReadOnly)]);
+        assert_eq!(verdicts(b"eOOM command not allowed", 1), [Err(RedisError::OutOfMemory)]);
+        assert!(matches!(verdicts(b"e", 1)[..], [Err(RedisError::Server(_))]));
+        let short = verdicts(b"00", 3);
+        assert!(short.len() == 3 && short.iter().all(Result::is_err), "{short:?}");
+    }
 }

@@ -40,7 +40,10 @@ struct Request {
 enum From {
     /// The promise is `None` when the sender was told that its time is over; the answers are thrown
     /// away then.
-    Sender { promise: Option<Arc<Promise<Outcome>>>, answers: Vec<Answer> },
+    Sender {
+        promise: Option<Arc<Promise<Outcome>>>,
+        answers: Vec<Answer>,
+    },
     Callers(Callers),
 }
 

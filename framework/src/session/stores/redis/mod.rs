@@ -28,8 +28,8 @@ use std::time::{Instant, SystemTime};
 pub(super) use answers::list as list_of;
 pub(super) use names::Names;
 pub(super) use news::News;
-pub(super) use watch::Followed;
 pub use options::RedisStoreOptions;
+pub(super) use watch::Followed;
 
 use crate::config::RedisSettings;
 use crate::error::{Error, ErrorKind, Result};

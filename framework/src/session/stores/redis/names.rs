@@ -1,6 +1,11 @@
 //! Names in redis: keys of records, channels of nodes.
 
+use smallvec::SmallVec;
+
 use crate::session::StoreKey;
+
+/// The name of a record; most fit in without an allocation.
+pub(in super::super) type Name = SmallVec<[u8; 96]>;
 
 /// All names begin with the prefix of `[session.redis]`.
 #[derive(Debug, Clone)]
@@ -13,8 +18,10 @@ impl Names {
         Self { prefix: prefix.to_owned() }
     }
 
-    pub(in super::super) fn record(&self, key: &StoreKey) -> Vec<u8> {
-        [self.prefix.as_bytes(), &key.hex()].concat()
+    pub(in super::super) fn record(&self, key: &StoreKey) -> Name {
+        let mut name = Name::from_slice(self.prefix.as_bytes());
+        name.extend_from_slice(&key.hex());
+        name
     }
 
     /// The session whose record lies under `name`.

@@ -94,7 +94,9 @@ impl RedisStore {
             .iter()
             .map(|key| {
                 let mut look = cmd("GETRANGE");
-                look.arg(self.names.record(key)).arg(DEADLINE.start).arg(DEADLINE.end - 1);
+                look.arg(self.names.record(key).as_slice())
+                    .arg(DEADLINE.start)
+                    .arg(DEADLINE.end - 1);
                 look
             })
             .collect();

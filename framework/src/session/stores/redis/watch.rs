@@ -32,7 +32,11 @@ impl Followed {
         counted: impl FnOnce(usize),
     ) {
         self.keys.with(|keys| {
-            if is_followed { keys.insert(*key) } else { keys.remove(key) };
+            if is_followed {
+                keys.insert(*key)
+            } else {
+                keys.remove(key)
+            };
             counted(keys.len());
         });
     }
