@@ -150,6 +150,10 @@ fn greet(transport: &Transport, login: &RedisLogin, name: &str) -> Result<(), Re
         Ok(_) => Ok(()),
         // Redis 5 and some stand-ins know no HELLO; Redis 6 and later may forbid it to a user.
         Err(RedisError::Server(_)) => greet_in_old_words(transport, login, &client),
+        // Valkey hides from strangers which commands it has.
+        Err(RedisError::Refused(why)) if why.starts_with("NOAUTH") => {
+            greet_in_old_words(transport, login, &client)
+        }
         Err(error) => Err(error),
     }
 }

@@ -29,7 +29,7 @@ fn sentinel(master: &Server) -> Server {
 #[test]
 fn a_failover_by_sentinels_is_followed() {
     let mut master = Server::start();
-    let replica = Server::start_with(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
+    let replica = Server::start_with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
     eventually("the replica is in step", PATIENCE, || {
         replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
     });
@@ -64,9 +64,10 @@ fn a_failover_by_sentinels_is_followed() {
 pub(crate) fn cluster() -> Vec<Server> {
     let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
     let nodes: Vec<_> = (0..3).map(|_| Server::start_with(&arguments)).collect();
-    let ranges = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
-    for (node, (first, last)) in nodes.iter().zip(ranges) {
-        assert_eq!(node.cli(&["CLUSTER", "ADDSLOTSRANGE", first, last]), "OK");
+    for (node, slots) in nodes.iter().zip([0..=5460, 5461..=10922, 10923..=16383]) {
+        let slots: Vec<_> = slots.map(|slot: u16| slot.to_string()).collect();
+        let command = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
+        assert_eq!(node.cli(&command.collect::<Vec<_>>()), "OK");
         nodes[0].cli(&["CLUSTER", "MEET", "127.0.0.1", &node.port().to_string()]);
     }
     eventually("the cluster is whole", PATIENCE, || {
