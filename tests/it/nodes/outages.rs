@@ -127,6 +127,9 @@ fn fill_up<'a>(nodes: &'a Nodes, filling: &str) -> Vec<Visitor<'a>> {
         let answer = newcomer.get(number % 2, filling);
         if answer.status != 204 {
             expect_unavailable(&answer);
+            // What it uses goes up and down by its buffers; from now on it stays above.
+            let used: u64 = nodes.redis().info("used_memory").parse().expect("a number");
+            nodes.redis().run(&format!("CONFIG SET maxmemory {}", used - 100_000));
             return accepted;
         }
         accepted.push(newcomer);

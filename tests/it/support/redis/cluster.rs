@@ -17,8 +17,9 @@ impl Cluster {
         let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "3000"];
         let masters: Vec<_> = (0..3).map(|_| Redis::start_with(&arguments)).collect();
         for (number, master) in masters.iter().enumerate() {
-            let (from, to) = (number * SLOTS / 3, (number + 1) * SLOTS / 3 - 1);
-            master.run(&format!("CLUSTER ADDSLOTSRANGE {from} {to}"));
+            let slots = number * SLOTS / 3..(number + 1) * SLOTS / 3;
+            let slots: Vec<_> = slots.map(|slot| slot.to_string()).collect();
+            master.run(&format!("CLUSTER ADDSLOTS {}", slots.join(" ")));
             master.run(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1));
         }
         let cluster = Self { masters };
