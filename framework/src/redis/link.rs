@@ -23,6 +23,8 @@ use crate::runtime::{self, Kept, Promise, give_way, spawn_alone};
 
 /// A replica is left for the new master at most so often.
 const MIN_LIFE: Duration = Duration::from_secs(1);
+/// Who writes for everybody lets the others go first so often, while they have something to add.
+const MAX_ROUNDS: usize = 3;
 /// A spare buffer is not kept beyond this size.
 const MAX_SPARE_BYTES: usize = 256 * 1024;
 
@@ -177,8 +179,16 @@ impl Link {
     /// Writes what waits, if this ticket was the first of a batch.
     pub(super) fn flush_soon<T>(&self, ticket: &Ticket<T>) {
         let Some(epoch) = ticket.flush else { return };
-        // The others of this round get into the same write.
-        give_way();
+        // The others of this round get into the same write, and those whom they woke.
+        let admitted = || self.shared.state.with(|state| state.requests.admitted());
+        let mut before = admitted();
+        for _ in 0..MAX_ROUNDS {
+            give_way();
+            let now = admitted();
+            if now == std::mem::replace(&mut before, now) {
+                break;
+            }
+        }
         Shared::flush(&self.shared, epoch);
     }
 

@@ -88,6 +88,7 @@ pub(super) struct Requests {
     groups: Vec<Group>,
     spare: Vec<Bytes>,
     waiting: usize,
+    admitted: u64,
     /// How many of the newest requests are still in this process as a whole.
     unsent: usize,
 }
@@ -96,6 +97,11 @@ impl Requests {
     /// How many commands and calls wait for an answer, also for one that nobody wants any more.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// How many requests there were so far.
+    pub(super) fn admitted(&self) -> u64 {
+        self.admitted
     }
 
     /// Whether nobody waits, and no late answer is to come.
@@ -116,6 +122,7 @@ impl Requests {
         deadline: Instant,
     ) {
         self.waiting += commands;
+        self.admitted += 1;
         self.unsent += 1;
         let answers = Vec::with_capacity(commands.min(64));
         let from = From::Sender { promise: Some(promise), answers };
@@ -130,6 +137,7 @@ impl Requests {
         deadline: Instant,
     ) {
         self.waiting += 1;
+        self.admitted += 1;
         if let Some(group) = self.groups.iter_mut().find(|group| group.fits(call)) {
             return group.push(call, promise);
         }
