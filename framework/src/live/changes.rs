@@ -4,15 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::mail::{Close, Identity, Mail, Subscription, sealed};
+use super::mail::{Close, Identity, Mail, Subscription, Teller, sealed};
 use super::mailbox::{Mailbox, Post, Received, WhenFull};
 use crate::error::Result;
 use crate::runtime::sync::ShortLock;
 use crate::session::{Change, Follower, Session, SessionEnd, Watching};
-
-/// A newer change takes the place of one that was not read yet, so no more than one ever waits, and
-/// the end.
-const CAPACITY: usize = 2;
 
 /// What happens to a watched session; see [`Changes`].
 #[non_exhaustive]
@@ -28,8 +24,9 @@ pub enum SessionEvent {
 ///
 /// It tells what any request, tab, coroutine or node changed, also this one itself, in the order of
 /// the versions, and the end of the session. Who reads the session after this was made misses
-/// nothing: a later change is told. Between two calls only the latest change waits, joined with
-/// those before it, so a slow reader costs no memory. A rotation of the id is followed; after
+/// nothing: a later change is told. At most one change waits, here and at a socket that follows: a
+/// newer one is joined with it, so that it tells the keys of both, and a slow reader costs no
+/// memory. The end is told in any case, after what changed before it. A rotation of the id is followed; after
 /// `login` or `regenerate` the session has ended for the holder of the old id.
 ///
 /// Give it to [`WebSocket::follow`](super::WebSocket::follow) or
@@ -93,7 +90,8 @@ impl Session {
     /// not send its cookie. Let the page that opens the socket write something, as above.
     /// `SessionGone` if it has ended meanwhile. And the errors of every verb (see [`Session`]).
     pub fn changes(&self) -> Result<Changes> {
-        let mailbox = Mailbox::new(CAPACITY, WhenFull::Latest);
+        // What is told of a session is joined, and does not count: it never becomes full.
+        let mailbox = Mailbox::new(1, WhenFull::Close);
         let relay = Arc::new(Relay(ShortLock::new(mailbox.post())));
         let follower: Arc<dyn Follower> = Arc::<Relay>::clone(&relay);
         let watching = self.watch(&follower)?;
@@ -111,7 +109,7 @@ impl Changes {
     fn receive(&mut self, limit: Option<Duration>) -> Option<SessionEvent> {
         while !self.is_over {
             match self.mailbox.recv(limit) {
-                Received::Letter(Mail::Change(change)) => {
+                Received::Letter(Mail::Change(_, change)) => {
                     return Some(SessionEvent::Changed(change));
                 }
                 Received::Letter(Mail::Ended(end)) => {
@@ -148,7 +146,9 @@ impl sealed::Source for Changes {
             }
             *to = post;
         });
-        Ok(Subscription::new(watching))
+        // With the relay, so that its place in memory tells it from others while letters of its
+        // are there.
+        Ok(Subscription::new((relay, watching)))
     }
 
     #[expect(private_interfaces, reason = "nobody outside can call it")]
@@ -172,7 +172,8 @@ impl Follower for Relay {
     }
 
     fn changed(&self, change: &Arc<Change>) {
-        self.0.with(|post| post.send(Mail::Change(Arc::clone(change))));
+        let teller = Teller(std::ptr::from_ref(self).addr());
+        self.0.with(|post| post.send(Mail::Change(teller, Arc::clone(change))));
     }
 
     fn ended(&self, end: SessionEnd) {

@@ -14,14 +14,14 @@ pub enum Event {
     Text(String),
     /// The client sent a binary message.
     Binary(Vec<u8>),
-    /// A session that is followed was changed.
+    /// A session that is followed was changed; changes not told yet are told as one.
     Change(Arc<Change>),
     /// The session that is followed has ended, and this connection
     /// [outlives](super::WebSocket::outlive_session) it. Others are closed.
     SessionEnded(SessionEnd),
     /// Something was published to a topic that is followed.
     Message(Arc<Message>),
-    /// So many changes and messages were dropped, since this connection did not take them in time
+    /// So many messages were dropped, since this connection did not take them in time
     /// and its handler chose so: what the page shows may be out of date. 0 if messages of other
     /// servers may have been lost, and how many is not known.
     Missed(u64),

@@ -11,18 +11,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Waker, ticks};
 use crate::session::Session;
 
-/// What becomes of news for a connection that does not take them in time; the most that may wait is
-/// `[websocket] queue` and `[sse] queue`.
+/// What becomes of messages of topics for a connection that does not take them in time; the most
+/// that may wait is `[websocket] queue` and `[sse] queue`. The changes of a session are never too
+/// many: those that wait are told as one, in the place of the first, and its end is always told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SlowClient {
     /// The connection ends: a WebSocket with code 1013, a stream so that its browser connects
     /// again. It never misses anything unnoticed.
     #[default]
     Close,
-    /// The oldest news are dropped, and [`Event::Missed`] tells how many.
+    /// The oldest messages are dropped, and [`Event::Missed`] tells how many.
     DropOldest,
-    /// Of each session and each topic only the latest news wait; for pages that show a state and
-    /// not a history.
+    /// Of each topic only the latest message waits; for pages that show a state and not a history.
     Latest,
 }
 
@@ -104,7 +104,7 @@ impl Inbox {
     /// What there is; after [`Arrived::Nothing`] the next news wake the connection.
     pub(super) fn take_or_await(&self) -> Arrived {
         match self.mailbox.take_or_await() {
-            Received::Letter(Mail::Change(change)) => Arrived::Event(Event::Change(change)),
+            Received::Letter(Mail::Change(_, change)) => Arrived::Event(Event::Change(change)),
             Received::Letter(Mail::Message(message)) => Arrived::Event(Event::Message(message)),
             Received::Letter(Mail::Ended(end)) => match self.session_end_close {
                 Some(code) => Arrived::Close(Close { code, reason: end.reason() }),

@@ -11,7 +11,7 @@ use crate::session::{Change, SessionEnd};
 /// One piece of news; cheap to clone, since many receivers share the payload.
 #[derive(Debug, Clone)]
 pub(crate) enum Mail {
-    Change(Arc<Change>),
+    Change(Teller, Arc<Change>),
     Message(Arc<Message>),
     /// The session that is followed has ended.
     Ended(SessionEnd),
@@ -22,6 +22,10 @@ pub(crate) enum Mail {
     Close(Close),
 }
 
+/// Tells who posts the changes of one session into a mailbox from who posts those of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Teller(pub(crate) usize);
+
 /// Why a connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Close {
@@ -31,19 +35,36 @@ pub(crate) struct Close {
 }
 
 impl Letter for Mail {
-    fn replaces(&self, older: &Self) -> bool {
+    /// What happened to a session is a state and not a history: however often it changes, one
+    /// letter tells it, so changes alone never fill a mailbox.
+    fn joins(&self, older: &Self) -> bool {
         match (self, older) {
-            (Self::Change(newer), Self::Change(older)) => newer.version >= older.version,
-            (Self::Message(newer), Self::Message(older)) => newer.topic == older.topic,
+            (Self::Change(teller, _), Self::Change(other, _)) => teller == other,
             (Self::Missed, Self::Missed) => true,
-            (Self::Change(_) | Self::Message(_) | Self::Ended(_) | Self::Close(_), _)
+            (Self::Change(..) | Self::Message(_) | Self::Ended(_) | Self::Close(_), _)
             | (Self::Missed, _) => false,
         }
     }
 
     fn absorb(&mut self, older: &Self) {
-        if let (Self::Change(newer), Self::Change(older)) = (self, older) {
+        if let (Self::Change(_, newer), Self::Change(_, older)) = (self, older)
+            && !newer.tells_all_of(older)
+        {
             Arc::make_mut(newer).absorb(older);
+        }
+    }
+
+    /// Beside messages there are one change and one end for each session that is followed, and one
+    /// of the others.
+    fn counts(&self) -> bool {
+        matches!(self, Self::Message(_))
+    }
+
+    fn replaces(&self, older: &Self) -> bool {
+        match (self, older) {
+            (Self::Message(newer), Self::Message(older)) => newer.topic == older.topic,
+            (Self::Change(..) | Self::Message(_) | Self::Ended(_), _)
+            | (Self::Missed | Self::Close(_), _) => false,
         }
     }
 

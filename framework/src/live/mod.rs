@@ -40,5 +40,5 @@ pub use topics::Topics;
 pub use websocket::WebSocket;
 
 #[cfg(test)]
-use mail::{Close, Mail, Subscription};
+use mail::{Close, Mail, Subscription, Teller};
 pub(crate) use settings::Live;

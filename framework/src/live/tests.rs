@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use super::mail::sealed;
 use super::mailbox::Post;
-use super::{Change, Close, Event, Mail, Message, SlowClient, Subscription, WebSocketOptions};
+use super::{
+    Change, Close, Event, Mail, Message, SlowClient, Subscription, Teller, WebSocketOptions,
+};
 use crate::prelude::*;
 use crate::runtime::sync::{Mutex, ShortLock};
 
@@ -70,7 +72,8 @@ fn message(text: &str) -> Mail {
 }
 
 fn change(version: u64, key: &str) -> Mail {
-    Mail::Change(Arc::new(Change { version, keys: vec![key.to_owned()], removed: Vec::new() }))
+    let change = Change { version, keys: vec![key.to_owned()], removed: Vec::new() };
+    Mail::Change(Teller(0), Arc::new(change))
 }
 
 /// Tells its client what it is told, waiting before if asked to.
@@ -265,10 +268,36 @@ fn a_handler_may_choose_the_latest() {
         wire.send(&change(number, if number % 2 == 0 { "even" } else { "odd" }));
     }
     drop(closed);
-    assert_eq!(frame(&mut socket), (1, "9".to_owned()));
     assert_eq!(frame(&mut socket), (1, "9 even odd".to_owned()));
+    assert_eq!(frame(&mut socket), (1, "9".to_owned()));
     say(&mut socket, "then");
     assert_eq!(frame(&mut socket), (1, "then".to_owned()));
+}
+
+/// Busy while its session is changed 300 times, through a mailbox for 3; then logged out.
+#[test]
+fn changes_alone_never_close_a_socket_and_the_end_is_told_behind_a_full_queue() {
+    for slow in [SlowClient::Close, SlowClient::DropOldest, SlowClient::Latest] {
+        let (server, wire) = serve("[websocket]\nqueue = 3\n", slow);
+        let mut socket = connect(&server, "/ws");
+        wire.expect(1);
+        let gate = Arc::clone(&wire.gate);
+        let closed = gate.lock();
+        say(&mut socket, "be busy");
+        assert_eq!(frame(&mut socket), (1, "busy".to_owned()));
+        for number in 0..300 {
+            wire.send(&change(number, ["a", "b", "c"][usize::try_from(number % 3).unwrap()]));
+        }
+        (0..3).for_each(|number| assert_eq!(wire.publish(&number.to_string()), 1));
+        wire.send(&change(300, "d"));
+        wire.send(&Mail::Ended(crate::session::SessionEnd::Destroyed));
+        drop(closed);
+        assert_eq!(frame(&mut socket), (1, "300 a b c d".to_owned()), "{slow:?}");
+        for number in if slow == SlowClient::Latest { 2..3 } else { 0..3 } {
+            assert_eq!(frame(&mut socket), (1, number.to_string()), "{slow:?}");
+        }
+        assert_eq!(frame(&mut socket), (8, "4401".to_owned()), "{slow:?}");
+    }
 }
 
 #[test]

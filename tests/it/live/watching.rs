@@ -205,6 +205,57 @@ fn a_thousand_tabs_get_a_change_and_hold_up_nobody() {
     }
 }
 
+/// Changes a session many times, more often than `queue` holds, and then reads what it is told: the
+/// keys of all changes, at the version of the last.
+fn write_and_hear(mut recv: impl FnMut() -> Result<Option<Event>>) -> Result<String> {
+    const SAVES: usize = 200;
+    let session = session();
+    for number in 0..SAVES {
+        session.set(["a", "b", "c"][number % 3], number)?;
+        session.save()?;
+    }
+    let (mut keys, mut events) = (Vec::new(), 0);
+    loop {
+        let event = recv()?;
+        let Some(Event::Change(change)) = event else { return Ok(format!("{event:?}")) };
+        events += 1;
+        keys.extend_from_slice(change.keys());
+        if Some(change.version()) >= session.version()? {
+            keys.sort_unstable();
+            keys.dedup();
+            return Ok(format!("{} few: {}", keys.join(""), events < SAVES));
+        }
+    }
+}
+
+#[test]
+fn who_follows_the_session_it_writes_is_not_closed_for_its_own_changes() {
+    let server = serve("[sse]\nqueue = 2\n[websocket]\nqueue = 2\n", |app| {
+        app.get("/", |ctx| Ok(ctx.session.increment("count", 0)?.to_string()));
+        app.get("/ws", |ctx| {
+            ctx.websocket(|ws| {
+                ws.follow(session().changes()?)?;
+                let heard = write_and_hear(|| ws.recv())?;
+                ws.send(heard)
+            })
+        });
+        app.get("/sse", |ctx| {
+            ctx.sse(|out| {
+                out.follow(session().changes()?)?;
+                let heard = write_and_hear(|| out.recv())?;
+                out.send(heard)
+            })
+        });
+    });
+    let (_browser, cookie) = visitor(&server);
+    let mut socket = open_with(&server, "/ws", &cookie);
+    expect_text(&mut socket, "abc few: true");
+    assert_eq!(expect_close(&mut socket), 1000);
+    let mut stream = server.connect();
+    stream.send(format!("GET /sse HTTP/1.1\r\nHost: x\r\n{cookie}\r\n"));
+    assert_eq!(stream.answer().text(), "data: abc few: true\n\n");
+}
+
 /// A chat, and what its background code has.
 fn chatting() -> (TestServer, Topics) {
     chatting_on("")

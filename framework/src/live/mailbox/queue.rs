@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 pub(crate) enum WhenFull {
     /// The receiver is too slow: it gets what is waiting, then [`Received::Overflowed`].
     Close,
-    /// The oldest letter is dropped, and the receiver told how many it missed.
+    /// The oldest letter that counts is dropped, and the receiver told how many it missed.
     DropOldest,
     /// At any time a letter takes the place of an older one it [replaces](Letter::replaces), so
     /// that only the latest of a kind waits; beyond that as `DropOldest`.
@@ -17,11 +17,20 @@ pub(crate) enum WhenFull {
 
 /// What a mailbox may do with a letter.
 pub(crate) trait Letter {
+    /// Whether this letter and `older`, which was not read yet, are told as one, whatever the
+    /// policy. The joined one keeps the older one's place, so it is read however often it is
+    /// joined.
+    fn joins(&self, older: &Self) -> bool;
+
+    /// Takes over what `older`, which it joins or replaces, told beside.
+    fn absorb(&mut self, older: &Self);
+
+    /// Whether it counts towards the capacity. One that does not is kept whatever the policy; there
+    /// must be a bound to those that [join](Self::joins) no other.
+    fn counts(&self) -> bool;
+
     /// Whether who reads this letter need not read `older` any more.
     fn replaces(&self, older: &Self) -> bool;
-
-    /// Takes over what `older`, which it replaces, told beside.
-    fn absorb(&mut self, older: &Self);
 
     /// Whether nothing can come after it. Such a letter is kept whatever the policy.
     fn is_last(&self) -> bool;
@@ -53,6 +62,8 @@ pub(crate) struct Posted<L> {
 #[derive(Debug)]
 pub(crate) struct Queue<L> {
     letters: VecDeque<L>,
+    /// How many of them count.
+    counted: usize,
     capacity: usize,
     when_full: WhenFull,
     missed: u64,
@@ -68,6 +79,7 @@ impl<L: Letter> Queue<L> {
     pub(crate) fn new(capacity: usize, when_full: WhenFull) -> Self {
         Self {
             letters: VecDeque::new(),
+            counted: 0,
             capacity: capacity.max(1),
             when_full,
             missed: 0,
@@ -90,37 +102,44 @@ impl<L: Letter> Queue<L> {
 
     fn keep(&mut self, mut letter: L) -> Option<L> {
         self.has_ended = letter.is_last();
-        if self.has_ended {
+        if let Some(older) = self.letters.iter_mut().rev().find(|older| letter.joins(older)) {
+            letter.absorb(older);
+            return Some(std::mem::replace(older, letter));
+        }
+        if !letter.counts() {
             self.letters.push_back(letter);
             return None;
         }
+        let mut dropped = None;
         if self.when_full == WhenFull::Latest
             && let Some(place) = self.letters.iter().rposition(|older| letter.replaces(older))
         {
-            let older = self.letters.remove(place);
-            older.iter().for_each(|older| letter.absorb(older));
-            self.letters.push_back(letter);
-            return older;
+            dropped = self.remove(place);
+            dropped.iter().for_each(|older| letter.absorb(older));
+        } else if self.counted >= self.capacity {
+            if self.when_full == WhenFull::Close {
+                self.has_overflowed = true;
+                return Some(letter);
+            }
+            self.missed += 1;
+            dropped = self.letters.iter().position(L::counts).and_then(|place| self.remove(place));
         }
-        if self.letters.len() < self.capacity {
-            self.letters.push_back(letter);
-            return None;
-        }
-        if self.when_full == WhenFull::Close {
-            self.has_overflowed = true;
-            return Some(letter);
-        }
-        self.missed += 1;
-        let oldest = self.letters.pop_front();
+        self.counted += 1;
         self.letters.push_back(letter);
-        oldest
+        dropped
+    }
+
+    fn remove(&mut self, place: usize) -> Option<L> {
+        let letter = self.letters.remove(place)?;
+        self.counted -= usize::from(letter.counts());
+        Some(letter)
     }
 
     pub(crate) fn take(&mut self) -> Received<L> {
         if self.missed > 0 {
             return Received::Missed(std::mem::take(&mut self.missed));
         }
-        match self.letters.pop_front() {
+        match self.remove(0) {
             Some(letter) => {
                 if self.letters.is_empty() && self.letters.capacity() > 16 {
                     self.letters = VecDeque::new();

@@ -5,7 +5,7 @@ use super::queue::Queue;
 use super::{Letter, Mailbox, Received, WhenFull};
 use crate::runtime::spawn;
 
-/// A kind and a number; 255 is the last of its kind.
+/// A kind and a number. Kinds from 100 are states, which are joined; 255 is the last of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Note {
     kind: u8,
@@ -13,6 +13,14 @@ struct Note {
 }
 
 impl Letter for Note {
+    fn joins(&self, older: &Self) -> bool {
+        self.kind >= 100 && self.kind == older.kind
+    }
+
+    fn counts(&self) -> bool {
+        self.kind < 100
+    }
+
     fn replaces(&self, older: &Self) -> bool {
         self.kind == older.kind
     }
@@ -28,6 +36,12 @@ impl Letter for Note {
 
 struct Held(#[expect(dead_code, reason = "counted")] Arc<()>);
 impl Letter for Held {
+    fn joins(&self, _: &Self) -> bool {
+        false
+    }
+    fn counts(&self) -> bool {
+        true
+    }
     fn replaces(&self, _: &Self) -> bool {
         false
     }
@@ -81,6 +95,10 @@ fn the_oldest_go_and_are_counted() {
     assert_eq!(drain(&mailbox), expected);
 }
 
+fn joined(kind: u8, numbers: &[u32]) -> Received<Note> {
+    Received::Letter(Note { kind, numbers: numbers.to_vec() })
+}
+
 #[test]
 fn the_latest_of_a_kind_tells_what_the_older_told() {
     let mailbox = Mailbox::new(8, WhenFull::Latest);
@@ -88,8 +106,61 @@ fn the_latest_of_a_kind_tells_what_the_older_told() {
     for (kind, number) in [(1, 1), (2, 1), (1, 2), (2, 2), (1, 3)] {
         post.send(note(kind, number));
     }
-    let of = |kind, numbers: &[u32]| Received::Letter(Note { kind, numbers: numbers.to_vec() });
-    assert_eq!(drain(&mailbox), [of(2, &[1, 2]), of(1, &[1, 2, 3])]);
+    assert_eq!(drain(&mailbox), [joined(2, &[1, 2]), joined(1, &[1, 2, 3])]);
+}
+
+#[test]
+fn states_are_told_as_one_in_the_place_of_the_first_whatever_the_policy() {
+    for when_full in [WhenFull::Close, WhenFull::DropOldest, WhenFull::Latest] {
+        let mailbox = Mailbox::new(1, when_full);
+        let post = mailbox.post();
+        post.send(note(100, 0));
+        post.send(note(1, 7));
+        for number in 1..200 {
+            post.send(note(100, number));
+            post.send(note(101, number));
+        }
+        let of_one: Vec<_> = (0..200).collect();
+        let expected = [joined(100, &of_one), joined(1, &[7]), joined(101, &of_one[1..])];
+        assert_eq!(drain(&mailbox), expected, "{when_full:?}");
+    }
+}
+
+#[test]
+fn states_neither_fill_a_mailbox_nor_are_dropped_from_a_full_one() {
+    for when_full in [WhenFull::Close, WhenFull::DropOldest] {
+        let mailbox = Mailbox::new(2, when_full);
+        let post = mailbox.post();
+        for letter in [note(100, 1), note(1, 1), note(101, 1), note(1, 2), note(1, 3), note(102, 1)]
+        {
+            post.send(letter);
+        }
+        let expected: &[_] = match when_full {
+            WhenFull::Close => &[
+                joined(100, &[1]),
+                joined(1, &[1]),
+                joined(101, &[1]),
+                joined(1, &[2]),
+                Received::Overflowed,
+            ],
+            _ => &[
+                Received::Missed(1),
+                joined(100, &[1]),
+                joined(101, &[1]),
+                joined(1, &[2]),
+                joined(1, &[3]),
+                joined(102, &[1]),
+            ],
+        };
+        assert_eq!(drain(&mailbox), expected, "{when_full:?}");
+        // There is room again as soon as something was read.
+        let expected: &[_] = match when_full {
+            WhenFull::Close => &[Received::Overflowed],
+            _ => &[Received::Missed(1), joined(1, &[5]), joined(1, &[6])],
+        };
+        [note(1, 4), note(1, 5), note(1, 6)].map(|letter| post.send(letter));
+        assert_eq!(drain(&mailbox), expected, "{when_full:?}");
+    }
 }
 
 #[test]
@@ -180,6 +251,7 @@ fn delivers_everything(when_full: WhenFull) {
             let (shared, receiver) = (Arc::clone(&shared), receiver.clone());
             thread::spawn(move || {
                 for number in 0..EACH {
+                    let kind = if number % 2 == 0 { kind } else { 100 + kind };
                     let posted = shared.0.lock().unwrap().post(note(kind, number));
                     if posted.wakes {
                         shared.1.store(true, Ordering::SeqCst);

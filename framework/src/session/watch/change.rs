@@ -39,10 +39,17 @@ impl Change {
         self.keys.iter().any(|changed| changed == key)
     }
 
+    /// Whether it names every key that `older` names, so that it would [absorb](Self::absorb)
+    /// nothing.
+    pub(crate) fn tells_all_of(&self, older: &Self) -> bool {
+        self.version >= older.version
+            && older.keys.iter().all(|key| self.keys.binary_search(key).is_ok())
+    }
+
     /// Makes this change tell what `older` told as well.
     pub(crate) fn absorb(&mut self, older: &Self) {
         let missing = |keys: &[String], of: &[String]| -> Vec<String> {
-            of.iter().filter(|key| !keys.contains(key)).cloned().collect()
+            of.iter().filter(|key| keys.binary_search(key).is_err()).cloned().collect()
         };
         // A key this change has set is there again, whatever the older one did.
         let removed = missing(&self.keys, &older.removed);
@@ -120,6 +127,7 @@ mod tests {
             let mut joined = newer.clone();
             joined.absorb(&older);
             assert_eq!(joined, expected, "{newer:?} after {older:?}");
+            assert_eq!(newer.tells_all_of(&older), joined == newer, "{newer:?} after {older:?}");
         }
     }
 }
