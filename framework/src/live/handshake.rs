@@ -27,12 +27,16 @@ pub(super) fn check(
     settings: &WebSocketSettings,
     options: &WebSocketOptions,
 ) -> Result<Accepted, Box<Response>> {
-    if *ctx.method() != Method::GET {
+    let is_head = *ctx.method() == Method::HEAD;
+    if *ctx.method() != Method::GET && !is_head {
         let message = "a WebSocket is opened with GET";
-        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, message, (ALLOW, "GET")));
+        // As the routes say it of themselves: HEAD and OPTIONS are answered, too.
+        let allow = (ALLOW, "GET, HEAD, OPTIONS");
+        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, message, allow));
     }
-    // HTTP/1.0, no `Upgrade: websocket`, or no `Connection: upgrade`.
-    if !ctx.head().wants_upgrade_to("websocket") {
+    // HTTP/1.0, no `Upgrade: websocket`, or no `Connection: upgrade`. A HEAD is told what a GET for
+    // the page would be, since it can open nothing.
+    if is_head || !ctx.head().wants_upgrade_to("websocket") {
         let message = "this is a WebSocket: ask with Upgrade: websocket";
         return Err(refused(StatusCode::UPGRADE_REQUIRED, message, (UPGRADE, "websocket")));
     }

@@ -92,6 +92,47 @@ fn a_refusal_tells_what_would_be_taken() {
     assert_eq!((answer.status, answer.header("upgrade")), (426, Some("websocket")));
 }
 
+/// HEAD is answered as GET would be, but opens nothing, whatever it asks for.
+#[test]
+fn head_is_told_what_a_plain_get_is() {
+    let server = echoing("");
+    let get = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
+    let mut wire = server.connect();
+    wire.send(&get);
+    let expected = wire.answer();
+    for request in [get, handshake("/echo", ""), handshake("/echo", "Origin: http://evil\r\n")] {
+        let request = request.replace("GET", "HEAD");
+        wire.send(&request);
+        let answer = wire.try_answer_to(true).expect("an answer");
+        assert_eq!((answer.status, answer.header("upgrade")), (426, Some("websocket")));
+        for name in ["connection", "content-length", "content-type", "allow"] {
+            assert_eq!(answer.header(name), expected.header(name), "{name}");
+        }
+        crate::support::check(&server, &request, "426\nopen");
+    }
+}
+
+#[test]
+fn what_is_allowed_is_the_same_for_who_asks_and_who_is_refused() {
+    let server = crate::support::serve("", |app| {
+        app.get("/ws", |ctx| ctx.websocket(|ws| ws.close(1000, "")));
+        app.post("/mixed", |ctx| ctx.websocket(|ws| ws.close(1000, "")));
+        app.get("/mixed", |ctx| ctx.websocket(|ws| ws.close(1000, "")));
+    });
+    for (method, path, status) in [
+        ("OPTIONS", "/ws", 204),
+        ("POST", "/ws", 405),
+        // Here the handler itself refuses: what it answers, whatever the routes are.
+        ("POST", "/mixed", 405),
+    ] {
+        let mut wire = server.connect();
+        wire.send(handshake(path, "").replace("GET", method));
+        let answer = wire.answer();
+        let told = (answer.status, answer.header("allow"));
+        assert_eq!(told, (status, Some("GET, HEAD, OPTIONS")), "{method} {path}");
+    }
+}
+
 #[test]
 fn pages_of_other_origins_are_refused() {
     let status = |config: &str, host: &str, lines: &str| {
