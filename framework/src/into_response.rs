@@ -7,6 +7,7 @@ use http::header::{HeaderValue, LOCATION};
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::uri_reference;
 use crate::response::Response;
 
 /// A type that can be the answer of a handler.
@@ -161,6 +162,21 @@ impl<T: Into<Cow<'static, str>>> IntoResponse for Html<T> {
 ///
 /// The session is saved before the redirect leaves: the next request, on any server, reads what
 /// this one wrote.
+///
+/// The address may be absolute or relative, in plain text: what no URI holds (spaces, all that is not
+/// ASCII, a `%` that begins no escape, the backslash) is sent percent-encoded, and escapes that are
+/// there stay as they are. Control characters make it a 500. Where it leads is yours to check: one
+/// that a client sent may name another site.
+///
+/// ```
+/// use maypole::prelude::*;
+///
+/// let mut app = App::with_defaults();
+/// app.get("/", |ctx| ctx.redirect("/tea room?for=zoë"));
+/// let answer = app.test_client()?.get("/").send();
+/// assert_eq!(answer.header("location"), Some("/tea%20room?for=zo%C3%AB"));
+/// # Ok::<(), maypole::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
     status: StatusCode,
@@ -186,15 +202,13 @@ impl Redirect {
 
 impl IntoResponse for Redirect {
     fn into_response(self) -> Response {
-        match HeaderValue::from_str(&self.location) {
-            Ok(location) => {
-                let mut response = Response::empty(self.status);
-                response.headers_mut().insert(LOCATION, location);
-                response
-            }
-            Err(error) => Error::new(ErrorKind::Internal, "the redirect's address is not valid")
-                .caused_by(error)
-                .into_response(),
-        }
+        let address = uri_reference(&self.location);
+        let Some(location) = address.and_then(|address| HeaderValue::try_from(address).ok()) else {
+            let what = "the redirect's address has control characters";
+            return Error::new(ErrorKind::Internal, what).into_response();
+        };
+        let mut response = Response::empty(self.status);
+        response.headers_mut().insert(LOCATION, location);
+        response
     }
 }

@@ -99,7 +99,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("redis", &["config", "error", "runtime"]),
     ("upgrade", &["error", "runtime"]),
     ("response", &["error", "upgrade", "http"]),
-    ("into_response", &["error", "response"]),
+    ("into_response", &["error", "http", "response"]),
     ("session", &["session", "clock", "error", "redis", "runtime", "config"]),
     ("admin", &["app", "clock", "config", "error", "runtime", "session"]),
     ("context", &["context", "error", "http", "into_response", "runtime", "session", "response"]),

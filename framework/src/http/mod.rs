@@ -18,6 +18,7 @@ pub(crate) mod fuzz;
 mod head;
 mod host;
 mod limits;
+mod location;
 mod parse;
 mod path;
 mod refusal;
@@ -35,6 +36,7 @@ pub(crate) use encode::{
 pub(crate) use forwarded::{Client, ForwardedHeader, client};
 pub use head::{BodyLength, RequestHead};
 pub use limits::Limits;
+pub(crate) use location::uri_reference;
 pub(crate) use parse::{parse_head, parse_head_from};
 pub(crate) use path::decode_param;
 pub(crate) use refusal::Refusal;

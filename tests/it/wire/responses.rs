@@ -98,6 +98,39 @@ fn no_value_starts_a_header_line_of_its_own() {
     }
 }
 
+/// RFC 9110, 10.2.2: a URI reference, whatever the handler's text was.
+#[test]
+fn a_redirect_leads_to_a_valid_address() {
+    let server = splitter();
+    for (query, expected) in [
+        ("/cart", "/cart"),
+        ("/%C3%A9%20%C3%BC", "/%C3%A9%20%C3%BC"),
+        ("/%F0%9F%8D%B5?q=%E8%8C%B6", "/%F0%9F%8D%B5?q=%E8%8C%B6"),
+        // What is encoded, and what has a meaning, stays.
+        ("/a%2520b%25C3%25a9%253F", "/a%20b%C3%a9%3F"),
+        (
+            "https://u:p@[::1]:8080/a;b=c,d/(e)*!'$?f=g%26h=%2B#top",
+            "https://u:p@[::1]:8080/a;b=c,d/(e)*!'$?f=g&h=+#top",
+        ),
+        ("../x/./y~z_-.", "../x/./y~z_-."),
+        ("?page=2", "?page=2"),
+        // No escapes, though they begin like some.
+        ("/100%25", "/100%25"),
+        ("/100%25/%254/%25zz/%25", "/100%25/%254/%25zz/%25"),
+        // A browser would take the backslash for a second slash, and leave for another host.
+        ("/%5Cevil.example", "/%5Cevil.example"),
+        ("/%22%3C%3E%5E%60%7B%7C%7D", "/%22%3C%3E%5E%60%7B%7C%7D"),
+        ("", ""),
+    ] {
+        let query = query.replace('#', "%23");
+        let answer = server.connect().get(&format!("/redirect?v={query}"));
+        assert_eq!((answer.status, answer.header("location")), (303, Some(expected)), "{query}");
+    }
+    for control in ["%00", "%09", "%0a", "%0d", "%1b", "%7f"] {
+        assert_eq!(server.connect().get(&format!("/redirect?v=/a{control}b")).status, 500);
+    }
+}
+
 #[test]
 fn the_framing_is_the_engines_alone() {
     let server = splitter();
