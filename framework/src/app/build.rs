@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::failures::Failures;
 use super::service::{Service, Target};
 use super::{App, Route, route_error};
 use crate::clock::Clock;
@@ -37,8 +38,15 @@ impl App {
         let sessions = build_manager(&config, store, clock)?;
         let environment = Arc::new(build_environment(&config, state, topics)?);
         let logs_access = config.log.access;
-        let service =
-            Arc::new(Service { router, middleware, fallback, environment, sessions, logs_access });
+        let service = Arc::new(Service {
+            router,
+            middleware,
+            fallback,
+            environment,
+            sessions,
+            logs_access,
+            failures: Failures::default(),
+        });
         Ok(Built { service, config, sessions_in, upkeep, figures })
     }
 }

@@ -3,6 +3,7 @@
 
 mod build;
 mod error_page;
+mod failures;
 mod routes;
 mod service;
 mod settings;

@@ -10,6 +10,7 @@ use http::header::{
 use http::{Method, StatusCode};
 
 use super::error_page;
+use super::failures::Failures;
 use crate::context::{Environment, Incoming, Matched, RequestContext};
 use crate::error::{Error, ErrorKind};
 use crate::http::{PRIVATE_CACHE_CONTROL, PRIVATE_VARY, decode_param};
@@ -28,6 +29,7 @@ pub(crate) struct Service {
     pub(super) environment: Arc<Environment>,
     pub(super) sessions: Arc<Manager>,
     pub(super) logs_access: bool,
+    pub(super) failures: Failures,
 }
 
 /// What a route leads to.
@@ -159,7 +161,7 @@ impl Service {
     /// The outer layer: what every answer gets, whatever it is by now.
     pub(crate) fn finish(&self, ctx: &RequestContext, response: &mut Response) {
         if response.error().is_some() {
-            log_error(ctx, response);
+            self.log_error(ctx, response);
             if self.environment.is_development && response.status().is_server_error() {
                 error_page::dress(ctx, response);
             }
@@ -195,6 +197,17 @@ impl Service {
         }
     }
 
+    fn log_error(&self, ctx: &RequestContext, response: &Response) {
+        let Some(error) = response.error() else { return };
+        let is_ours = response.status().is_server_error() && !error.is_disconnected();
+        self.failures.log(ctx, error, is_ours);
+    }
+
+    /// An answer that broke off after its head.
+    pub(crate) fn log_broken(&self, ctx: &RequestContext, error: &Error) {
+        self.failures.log(ctx, error, !error.is_disconnected());
+    }
+
     /// One line about what was really sent.
     pub(crate) fn log_access(&self, ctx: &RequestContext, status: StatusCode, sent_bytes: u64) {
         if !self.logs_access {
@@ -206,17 +219,6 @@ impl Service {
             request_id = ctx.request_id().as_str(), status = status.as_u16(), sent_bytes;
             "{addr} {} {} {} {sent_bytes}", ctx.method(), ctx.head().path_raw(), status.as_u16()
         );
-    }
-}
-
-fn log_error(ctx: &RequestContext, response: &Response) {
-    let Some(error) = response.error() else { return };
-    let request_id = ctx.request_id();
-    let (method, path, chain) = (ctx.method(), ctx.path(), error.chain());
-    if response.status().is_server_error() && !error.is_disconnected() {
-        log::error!(target: "maypole::request", request_id = request_id.as_str(); "{method} {path}: {chain} [{request_id}]");
-    } else {
-        log::debug!(target: "maypole::request", request_id = request_id.as_str(); "{method} {path}: {chain} [{request_id}]");
     }
 }
 

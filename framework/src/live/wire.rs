@@ -18,9 +18,9 @@ use super::topic::Message;
 use super::topics::{Topics, WeakTopics, Wire};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::redis::{Listening, Redis, Sink};
-use crate::runtime::spawn_alone;
+use crate::redis::{Listening, Redis, Sink, Topic};
 use crate::runtime::sync::ShortLock;
+use crate::runtime::{LogLimit, spawn_alone};
 
 /// Messages waiting to be passed on; while redis is slow the oldest are dropped, with a warning.
 const MAX_WAITING: usize = 1024;
@@ -45,6 +45,8 @@ struct Shared {
     node: [u8; NODE_BYTES],
     waiting: ShortLock<VecDeque<(Vec<u8>, Vec<u8>)>>,
     is_sending: AtomicBool,
+    /// Of messages that were lost, while redis is away.
+    losses: LogLimit,
 }
 
 /// Connects `topics` as the settings say: by `[live] redis_connection_pool`, else by the redis of
@@ -77,7 +79,8 @@ pub(crate) fn connect(topics: &Topics, config: &Config) -> Result<()> {
     };
     let listening = redis.listen(Arc::new(hears));
     let (waiting, is_sending) = (ShortLock::default(), AtomicBool::new(false));
-    let shared = Arc::new(Shared { redis, prefix, node, waiting, is_sending });
+    let losses = LogLimit::new();
+    let shared = Arc::new(Shared { redis, prefix, node, waiting, is_sending, losses });
     topics.connect(Arc::new(RedisWire { shared, listening }));
     Ok(())
 }
@@ -92,8 +95,12 @@ impl Wire for RedisWire {
             waiting.push_back((self.shared.channel(&message.topic), payload));
             dropped
         });
-        if dropped.is_some() {
-            log::warn!("a message of a topic was not passed on: {MAX_WAITING} wait for redis");
+        if dropped.is_some()
+            && let Some(left_out) = self.shared.losses.admit()
+        {
+            log::warn!(
+                "a message of a topic was not passed on: {MAX_WAITING} wait for redis{left_out}"
+            );
         }
         self.shared.start_sending();
     }
@@ -148,8 +155,11 @@ impl Shared {
                 Ok(answers) => answers.into_iter().find_map(Result::err),
                 Err(error) => Some(error),
             };
-            if let Some(error) = failure {
-                log::warn!("messages of topics were not passed on to other servers: {error}");
+            if let Some(error) = failure
+                && let Some(left_out) = self.losses.admit()
+            {
+                let what = "messages of topics were not passed on to other servers";
+                log::warn!("{what}: {error}{left_out}");
             }
         }
     }

@@ -89,7 +89,7 @@ impl Connection<'_> {
         let (bytes, keep_alive) = match written {
             Ok(bytes) => (bytes, encoded.keep_alive),
             Err(error) => {
-                log_broken(ctx, &error);
+                self.engine.service.log_broken(ctx, &error);
                 self.is_cut_short |= encoded.body == BodyCoding::UntilClose;
                 (0, false)
             }
@@ -225,16 +225,6 @@ impl Connection<'_> {
 
 fn gone(error: io::Error) -> Error {
     Error::new(ErrorKind::Disconnected, "the client did not take the answer").caused_by(error)
-}
-
-fn log_broken(ctx: &RequestContext, error: &Error) {
-    let request_id = ctx.request_id();
-    let (method, path, chain) = (ctx.method(), ctx.path(), error.chain());
-    if error.is_disconnected() {
-        log::debug!(target: "maypole::request", request_id = request_id.as_str(); "{method} {path}: {chain} [{request_id}]");
-    } else {
-        log::error!(target: "maypole::request", request_id = request_id.as_str(); "{method} {path}: {chain} [{request_id}]");
-    }
 }
 
 /// A streamed body on its way: gathered into pieces, framed as the head says.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::hub::Hub;
+use super::log_limit::LogLimit;
 
 /// A bound, listening socket.
 #[derive(Debug)]
@@ -65,6 +66,7 @@ impl Acceptor {
 
 #[expect(clippy::disallowed_types, reason = "as above")]
 fn accept_loop(listener: &std::net::TcpListener, hub: &Hub) {
+    let pauses = LogLimit::new();
     loop {
         match listener.accept() {
             Ok((stream, peer)) => {
@@ -75,7 +77,9 @@ fn accept_loop(listener: &std::net::TcpListener, hub: &Hub) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                log::warn!("accepting is paused: {error}");
+                if let Some(left_out) = pauses.admit() {
+                    log::warn!("accepting is paused: {error}{left_out}");
+                }
                 pause();
             }
         }

@@ -15,6 +15,7 @@ mod files;
 mod hub;
 mod keeper;
 mod local;
+mod log_limit;
 mod mutex;
 mod panics;
 mod pool;
@@ -42,6 +43,7 @@ pub(crate) use keeper::{Kept, keep, thread};
 pub(crate) use local::{
     Context, current_context, here, is_coroutine, is_on_pool, swap_context, with_context,
 };
+pub(crate) use log_limit::{LeftOut, LogLimit};
 pub(crate) use panics::catch_panic;
 pub use pool::blocking;
 pub(crate) use pool::offload;

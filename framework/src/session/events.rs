@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use log::Level;
 
 use super::store::StoreKey;
+use crate::runtime::{LeftOut, LogLimit};
 
 /// Something that happened to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,17 +67,27 @@ const ALL: [(Event, &str, Level); 18] = [
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     counts: [AtomicU64; ALL.len()],
+    /// Of warnings: a store that is away gives several for each request.
+    limits: Box<[LogLimit; ALL.len()]>,
 }
 
 impl Events {
-    /// Counts and logs. Of the session only the first digits of its store key are shown.
+    /// Counts and logs, of each kind of warning one a second. Of the session only the first digits
+    /// of its store key are shown.
     pub(crate) fn note(&self, event: Event, key: Option<&StoreKey>) {
         let at = event as usize;
         if let (Some(count), Some((_, words, level))) = (self.counts.get(at), ALL.get(at)) {
             count.fetch_add(1, Ordering::Relaxed);
             if log::log_enabled!(target: "maypole::session", *level) {
+                let limit = self.limits.get(at).filter(|_| *level <= Level::Warn);
+                let Some(left_out) = limit.map_or(Some(LeftOut::default()), LogLimit::admit) else {
+                    return;
+                };
                 let session = key.map(StoreKey::short).unwrap_or_default();
-                log::log!(target: "maypole::session", *level, session = session.as_str(); "{words}");
+                log::log!(
+                    target: "maypole::session", *level, session = session.as_str();
+                    "{words}{left_out}"
+                );
             }
         }
     }

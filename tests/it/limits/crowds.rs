@@ -1,6 +1,6 @@
 //! More connections and jobs than there is room for.
 
-use crate::support::{PATIENCE, TempDir, Testee, serve, wait_until};
+use crate::support::{Journal, PATIENCE, TempDir, Testee, serve, wait_until};
 
 #[test]
 fn one_connection_too_many_is_told_so() {
@@ -69,6 +69,40 @@ fn ten_thousand_idle_connections_and_a_flood_of_new_ones() {
     for wire in idle.iter_mut().step_by(7) {
         assert_eq!(wire.get("/count").text(), "1");
     }
+}
+
+/// A line for each request would make an overload worse. What is left out is counted, and there at
+/// the level debug.
+#[test]
+fn failures_of_a_whole_crowd_are_not_logged_one_by_one() {
+    const CROWD: usize = 50;
+    let server = serve("", |app| {
+        app.get("/crowded/{n}", |_ctx| {
+            Err::<(), _>(maypole::Error::new(maypole::ErrorKind::Overloaded, "full on purpose"))
+        });
+        app.get("/faulty/{n}", |_ctx| {
+            Err::<(), _>(maypole::Error::new(maypole::ErrorKind::Internal, "a fault of its own"))
+        });
+    });
+    let mut wire = server.connect();
+    let begun = std::time::Instant::now();
+    for n in 0..CROWD {
+        assert_eq!(wire.get(&format!("/crowded/{n}")).status, 503);
+        assert_eq!(wire.get(&format!("/faulty/{n}")).status, 500);
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap();
+    let lines = |level: &str, path: &str| {
+        Journal::lines_with(path).iter().filter(|line| line.starts_with(level)).count()
+    };
+    let told = lines("ERROR", "GET /crowded/");
+    assert!((1..=seconds + 1).contains(&told), "{told} lines in {seconds} seconds");
+    assert_eq!(lines("DEBUG", "GET /crowded/"), CROWD - told);
+    assert_eq!(lines("ERROR", "GET /faulty/"), CROWD, "each fault of its own is told");
+    wait_until("the next line tells of the others", PATIENCE, || {
+        wire.get("/crowded/later");
+        let told = Journal::lines_with("GET /crowded/");
+        told.iter().any(|line| line.starts_with("ERROR") && line.contains("left out before)"))
+    });
 }
 
 #[test]

@@ -158,7 +158,9 @@ fn states_neither_fill_a_mailbox_nor_are_dropped_from_a_full_one() {
             WhenFull::Close => &[Received::Overflowed],
             _ => &[Received::Missed(1), joined(1, &[5]), joined(1, &[6])],
         };
-        [note(1, 4), note(1, 5), note(1, 6)].map(|letter| post.send(letter));
+        for number in 4..7 {
+            post.send(note(1, number));
+        }
         assert_eq!(drain(&mailbox), expected, "{when_full:?}");
     }
 }
