@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use crate::runtime::Waker;
 
@@ -34,6 +35,8 @@ pub(crate) trait Duplex: Line + Send {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// What there is now; `None` when there is nothing yet. 0 is the end.
     fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>>;
+    /// While the server stops, a client that reads nothing is waited for no longer than `limit`.
+    fn hurry_when_draining(&mut self, limit: Duration);
     fn write_all(&mut self, pieces: [&[u8]; 2]) -> io::Result<()>;
 }
 

@@ -81,12 +81,14 @@ pub(super) struct Opening {
 
 impl WebSocket {
     pub(super) fn new(
-        duplex: Box<dyn Duplex>,
+        mut duplex: Box<dyn Duplex>,
         opening: Opening,
         settings: &WebSocketSettings,
     ) -> Self {
         let Opening { mut inbox, session, protocol, limits, session_end_close } = opening;
         inbox.wakes(duplex.waker());
+        // Who takes no message takes no close either.
+        duplex.hurry_when_draining(settings.close_timeout);
         inbox.ends_with(&session, session_end_close);
         Self {
             frames: Frames::new(DuplexStream { duplex, has_heard: false }, limits),
@@ -132,7 +134,7 @@ impl WebSocket {
     }
 
     /// Sends a text message and waits until the client's side takes it, for at most
-    /// `[server] write_timeout`.
+    /// `[server] write_timeout`, and once the server stops `[websocket] close_timeout`.
     ///
     /// # Errors
     /// [`ErrorKind::Disconnected`] when the socket has ended or the client does not take it; pass it

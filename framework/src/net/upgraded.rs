@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::read::Input;
-use crate::runtime::{Socket, Waker, is_coroutine};
+use crate::runtime::{Patience, Socket, Waker, is_coroutine};
 use crate::upgrade::{Duplex, Line};
 
 impl Line for Socket {
@@ -35,7 +35,7 @@ impl Line for Socket {
 /// The socket after an upgrade, with the bytes that came behind the request first.
 pub(super) struct UpgradedSocket {
     pub(super) socket: Arc<Socket>,
-    pub(super) limit: Duration,
+    pub(super) patience: Patience,
     pub(super) first: Input,
     /// A write or a read failed: nothing may be sent after it.
     pub(super) is_broken: Arc<AtomicBool>,
@@ -118,11 +118,15 @@ impl Duplex for UpgradedSocket {
         }
     }
 
+    fn hurry_when_draining(&mut self, limit: Duration) {
+        self.patience.draining = limit;
+    }
+
     fn write_all(&mut self, pieces: [&[u8]; 2]) -> io::Result<()> {
         only_on_a_coroutine()?;
         if self.is_broken.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        self.note(self.socket.write_all_vectored(pieces, self.limit))
+        self.note(self.socket.write_all_vectored(pieces, self.patience))
     }
 }

@@ -18,7 +18,7 @@ use crate::http::{
 };
 use crate::into_response::IntoResponse;
 use crate::response::{Body, BodySink, BodyWriter, Response, StreamBody, UpgradeBody};
-use crate::runtime::{Ending, Socket, catch_panic, offload, ticks};
+use crate::runtime::{Ending, Patience, Socket, catch_panic, offload, ticks};
 use crate::upgrade::{Line, Upgraded};
 
 /// Sent to a connection over the limit, before it is closed.
@@ -111,7 +111,7 @@ impl Connection<'_> {
             self.output.extend_from_slice(bytes);
             self.socket.write_all(&self.output, limit)
         } else {
-            self.socket.write_all_vectored([&self.output, bytes], limit)
+            self.socket.write_all_vectored([&self.output, bytes], Patience::always(limit))
         };
         written.map_err(gone)?;
         Ok(bytes.len() as u64)
@@ -180,7 +180,7 @@ impl Connection<'_> {
         let is_broken = Arc::new(AtomicBool::new(false));
         let duplex = UpgradedSocket {
             socket: Arc::clone(self.socket),
-            limit: self.engine.timeouts.write,
+            patience: Patience::always(self.engine.timeouts.write),
             first: std::mem::take(&mut self.input),
             is_broken: Arc::clone(&is_broken),
         };

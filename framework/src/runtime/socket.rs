@@ -23,6 +23,20 @@ use super::wake::Waker;
 #[expect(clippy::disallowed_types, reason = "non-blocking, and waited for through may")]
 pub(super) type RawStream = CoIo<std::net::TcpStream>;
 
+/// How long a write waits for a peer that reads nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) usual: Duration,
+    /// While the server drains, from its beginning; what is longer than `usual` is that.
+    pub(crate) draining: Duration,
+}
+
+impl Patience {
+    pub(crate) const fn always(limit: Duration) -> Self {
+        Self { usual: limit, draining: limit }
+    }
+}
+
 /// What may's wait tells when nothing but its waker ended it (may 0.3.51).
 const WOKEN: usize = 0x8000_0000;
 
@@ -195,17 +209,17 @@ impl Socket {
 
     /// Writes all of `bytes`; each wait for the peer to read is bounded by `limit`.
     pub(crate) fn write_all(&self, bytes: &[u8], limit: Duration) -> io::Result<()> {
-        self.write_all_vectored([bytes, &[]], limit)
+        self.write_all_vectored([bytes, &[]], Patience::always(limit))
     }
 
     /// Writes two pieces one after the other, with as few system calls as the kernel allows.
     pub(crate) fn write_all_vectored(
         &self,
         mut pieces: [&[u8]; 2],
-        limit: Duration,
+        patience: Patience,
     ) -> io::Result<()> {
         // Bytes that arrive meanwhile wake the wait too; only bytes that leave are progress.
-        let mut is_timed = false;
+        let mut timed_by = None;
         loop {
             let [first, second] = pieces;
             let written = match (first.is_empty(), second.is_empty()) {
@@ -220,20 +234,39 @@ impl Socket {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     pieces = advance(pieces, count);
-                    if std::mem::take(&mut is_timed) {
+                    if timed_by.take().is_some() {
                         self.clear_deadline();
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if !std::mem::replace(&mut is_timed, true) {
-                        self.set_deadline(limit);
-                    }
-                    self.wait()?;
+                    self.await_room(patience, &mut timed_by)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Waits until the peer may have read something. `timed_by` is the limit that runs since it
+    /// last did: of a drain that begins meanwhile it is the shorter one.
+    fn await_room(&self, patience: Patience, timed_by: &mut Option<Duration>) -> io::Result<()> {
+        // First the note, then the look, as in `wait_or_woken`.
+        let may_shorten =
+            patience.draining < patience.usual && *timed_by != Some(patience.draining);
+        self.watch.ends_with_drain.store(may_shorten, Ordering::Relaxed);
+        let is_short = may_shorten && self.is_draining();
+        if is_short || timed_by.is_none() {
+            let limit = if is_short { patience.draining } else { patience.usual };
+            self.set_deadline(limit);
+            *timed_by = Some(limit);
+        }
+        // Noted for nothing, it would be woken at every tick.
+        if is_short {
+            self.watch.ends_with_drain.store(false, Ordering::Relaxed);
+        }
+        let waited = self.wait();
+        self.watch.ends_with_drain.store(false, Ordering::Relaxed);
+        waited
     }
 
     /// Wakes a coroutine that [waits](Self::wait_or_woken) for this socket.

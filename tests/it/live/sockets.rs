@@ -149,6 +149,37 @@ fn a_stop_closes_with_1001_and_waits_for_the_handlers() {
 }
 
 #[test]
+fn a_stop_does_not_wait_its_whole_grace_for_who_reads_nothing() {
+    let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&sent);
+    let config = "[server]\nshutdown_grace = 1m\nwrite_timeout = 1h\n\
+                  [websocket]\nclose_timeout = 500ms\n";
+    let server = serve(config, move |app| {
+        app.get("/flood", move |ctx| {
+            let count = std::sync::Arc::clone(&count);
+            ctx.websocket(move |ws| {
+                loop {
+                    ws.send_binary(vec![0; 1 << 16])?;
+                    count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                }
+            })
+        });
+    });
+    let wire = open(&server, "/flood");
+    let mut before = usize::MAX;
+    wait_until("the handler waits for its client", PATIENCE, || {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = sent.load(std::sync::atomic::Ordering::SeqCst);
+        now > 0 && std::mem::replace(&mut before, now) == now
+    });
+    let begun = Instant::now();
+    drop(server);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(500) && took < Duration::from_secs(30), "{took:?}");
+    drop(wire);
+}
+
+#[test]
 fn a_stop_does_not_wait_longer_than_its_grace() {
     let config = "[server]\nshutdown_grace = 500ms\n[websocket]\nclose_timeout = 1h\n";
     let server = serve(config, |app| {
