@@ -31,7 +31,8 @@ pub enum SessionEvent {
 ///
 /// Give it to [`WebSocket::follow`](super::WebSocket::follow) or
 /// [`EventStream::follow`](super::EventStream::follow), or read it: by [`next`](Iterator::next),
-/// which waits, or [`next_timeout`](Self::next_timeout). Dropping it ends the watching.
+/// which waits, or [`next_timeout`](Self::next_timeout). Dropping it ends the watching;
+/// once it was given to a socket or stream, that follows until it ends.
 ///
 /// ```no_run
 /// use maypole::live::SessionEvent;

@@ -93,7 +93,8 @@ impl<'a> EventStream<'a> {
     }
 
     /// From now on [`recv`](Self::recv) gives what this source tells: changes of a session, the
-    /// messages of a topic. What is followed already is not told twice.
+    /// messages of a topic; until it ends, for nothing stops it earlier. What is followed already is
+    /// not told twice.
     ///
     /// # Errors
     /// Those of the source; [`ErrorKind::Overloaded`] when `[live] follows` are followed already.

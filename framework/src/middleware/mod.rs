@@ -45,6 +45,9 @@ impl<'a> Next<'a> {
     }
 
     /// Runs the rest and gives its answer. Not calling it ends the request here.
+    ///
+    /// A panic of the handler does not come back as an answer: it unwinds through this call, whose
+    /// destructors run, and becomes a 500 outside of all middleware.
     #[must_use]
     pub fn run(mut self, ctx: &RequestContext) -> Response {
         if self.chain.is_empty() {
