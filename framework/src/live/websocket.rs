@@ -14,7 +14,7 @@ use super::inbox::{Arrived, Inbox, later};
 use super::mail::Source;
 use crate::config::WebSocketSettings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{give_way, ticks};
+use crate::runtime::{give_way_to_all, ticks};
 use crate::session::Session;
 use crate::upgrade::Duplex;
 
@@ -275,7 +275,7 @@ impl WebSocket {
         self.events_in_a_row += 1;
         if self.events_in_a_row >= EVENTS_IN_A_ROW {
             self.events_in_a_row = 0;
-            give_way();
+            give_way_to_all();
         }
     }
 

@@ -53,6 +53,6 @@ pub(crate) use socket::{IdleWait, Patience, Socket};
 pub use spawn::{JoinHandle, Scope, scope, spawn};
 pub(crate) use spawn::{run_to_end, spawn_alone};
 pub(crate) use sweeper::start_sweeper;
-pub(crate) use time::give_way;
 pub use time::sleep;
+pub(crate) use time::{give_way, give_way_to_all};
 pub(crate) use wake::{Parker, Waker};

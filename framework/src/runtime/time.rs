@@ -1,9 +1,11 @@
 //! Sleeping.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::blocker::{Blocker, deadline};
 use super::local::is_coroutine;
+use super::returns;
 
 /// Lets the running coroutine sleep for at least `duration`; other coroutines go on.
 ///
@@ -16,7 +18,20 @@ pub fn sleep(duration: Duration) {
     }
 }
 
-/// Lets other coroutines of this worker go on, after much work without a wait.
+/// As [`give_way`], and lets this worker look for what has come from the network, too: may 0.3.51
+/// does so only when no coroutine is ready, and one that yields is ready at once. So the caller
+/// leaves and comes back by the network itself, as from the blocking pool.
+pub(crate) fn give_way_to_all() {
+    let home = if is_coroutine() { returns::home() } else { None };
+    if home.is_none() {
+        return give_way();
+    }
+    let blocker = Blocker::current();
+    returns::wake(home, Arc::clone(&blocker));
+    blocker.park();
+}
+
+/// Lets other ready coroutines of this worker go on, after much work without a wait.
 pub(crate) fn give_way() {
     if is_coroutine() {
         may::coroutine::yield_now();

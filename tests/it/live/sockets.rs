@@ -82,28 +82,42 @@ fn who_never_agrees_to_a_close_does_not_hold_the_server() {
     });
 }
 
+/// Ends a flood also when the test fails.
+struct Flood<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Flood<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// Several, so that there is always one whose next bytes have come: its worker never runs dry.
 #[test]
-fn a_flood_of_one_socket_leaves_room_for_others() {
+fn a_flood_of_some_sockets_leaves_room_for_others() {
     let server = echoing("[runtime]\nworkers = 1\n");
-    let mut flooding = open(&server, "/echo");
-    let mut sender = flooding.stream().try_clone().unwrap();
+    let mut flooding: Vec<_> = (0..4).map(|_| open(&server, "/echo")).collect();
     let over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let pongs = frame(FIN | PONG, &[0; 100]).repeat(1000);
-            while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                if std::io::Write::write_all(&mut sender, &pongs).is_err() {
-                    return;
+        let _flood = Flood(&over);
+        for wire in &flooding {
+            let (mut sender, over) = (wire.stream().try_clone().unwrap(), &over);
+            scope.spawn(move || {
+                let pongs = frame(FIN | PONG, &[0; 125]).repeat(20_000);
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    if std::io::Write::write_all(&mut sender, &pongs).is_err() {
+                        return;
+                    }
                 }
-            }
-        });
+            });
+        }
         for _ in 0..50 {
             assert_eq!(server.connect().get("/probe").text(), "probe");
         }
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
     });
-    flooding.send(text("over"));
-    expect_text(&mut flooding, "over");
+    for wire in &mut flooding {
+        wire.send(text("over"));
+        expect_text(wire, "over");
+    }
 }
 
 #[test]
