@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::blocker::Blocker;
+use super::blocker::Parked;
 use super::sync::ShortLock;
 
 /// When, and which of those at the same time.
@@ -15,14 +15,14 @@ type Key = (Instant, u64);
 pub(super) struct Alarm(Key);
 
 struct Alarms {
-    waiting: BTreeMap<Key, Arc<Blocker>>,
+    waiting: BTreeMap<Key, Arc<dyn Parked>>,
     count: u64,
 }
 
 static ALARMS: ShortLock<Alarms> = ShortLock::new(Alarms { waiting: BTreeMap::new(), count: 0 });
 
 /// Wakes `whom` at `at`, or a little later; `None` when there is no thread to do it.
-pub(super) fn set(at: Instant, whom: Arc<Blocker>) -> Option<Alarm> {
+pub(super) fn set(at: Instant, whom: Arc<dyn Parked>) -> Option<Alarm> {
     let thread = ringer()?;
     let (key, is_next) = ALARMS.with(|alarms| {
         alarms.count += 1;
@@ -59,7 +59,7 @@ fn ring() {
         let now = Instant::now();
         let next = ALARMS.with(|alarms| take_due(alarms, now, &mut due));
         for whom in due.drain(..) {
-            whom.unpark();
+            whom.blocker().unpark();
         }
         // Who sets an earlier alarm unparks this thread, also before it parks.
         match next {
@@ -70,7 +70,7 @@ fn ring() {
 }
 
 /// Moves what is due to `due` and gives the time from `now` to the next alarm.
-fn take_due(alarms: &mut Alarms, now: Instant, due: &mut Vec<Arc<Blocker>>) -> Option<Duration> {
+fn take_due(alarms: &mut Alarms, now: Instant, due: &mut Vec<Arc<dyn Parked>>) -> Option<Duration> {
     while let Some(next) = alarms.waiting.first_entry() {
         let at = next.key().0;
         if at > now {

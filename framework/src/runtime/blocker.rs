@@ -8,6 +8,7 @@ use super::local::is_coroutine;
 use super::time::give_way;
 
 /// Waiting and waking for the one that made it. A wake that comes first is kept for the next wait.
+/// It lies within what is waited for, see [`Parked`].
 ///
 /// It is may's blocker with two laws around it (may 0.3.51, November 2026):
 ///
@@ -28,11 +29,11 @@ pub(super) struct Blocker {
 
 impl Blocker {
     /// For the running coroutine or thread to wait with.
-    pub(super) fn current() -> Arc<Self> {
+    pub(super) fn current() -> Self {
         let coroutine = is_coroutine().then(may::coroutine::current);
         #[expect(clippy::disallowed_types, reason = "as above")]
         let inner = may::sync::Blocker::new(false);
-        Arc::new(Self { inner, coroutine })
+        Self { inner, coroutine }
     }
 
     /// Waits for a wake; it may end early (a late wake, a cancelled coroutine).
@@ -40,26 +41,41 @@ impl Blocker {
         self.inner.park(None).ok();
     }
 
-    /// As [`park`](Self::park), and ends at `deadline` or a little later.
-    pub(super) fn park_until(self: &Arc<Self>, deadline: Instant) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        if self.coroutine.is_none() {
-            self.inner.park(Some(left)).ok();
-        } else if let Some(alarm) = alarm::set(deadline, Arc::clone(self)) {
-            self.park();
-            alarm::unset(&alarm);
-        } else {
-            // Without a thread for alarms: the caller looks again and again, and others go on.
-            give_way();
-        }
-    }
-
     /// Wakes it; never waits.
     pub(super) fn unpark(&self) {
         self.inner.unpark();
+    }
+}
+
+/// What holds the blocker of the one that waits for it, and is shared with whoever is to wake it: so
+/// a wait takes one allocation of ours.
+pub(super) trait Parked: Send + Sync + 'static {
+    fn blocker(&self) -> &Blocker;
+}
+
+impl Parked for Blocker {
+    fn blocker(&self) -> &Blocker {
+        self
+    }
+}
+
+/// As [`Blocker::park`], and ends at `deadline` or a little later.
+pub(super) fn park_until<P: Parked>(place: &Arc<P>, deadline: Instant) {
+    let (blocker, left) = (place.blocker(), deadline.saturating_duration_since(Instant::now()));
+    if left.is_zero() {
+        return;
+    }
+    if blocker.coroutine.is_none() {
+        blocker.inner.park(Some(left)).ok();
+        return;
+    }
+    let whom: Arc<dyn Parked> = Arc::<P>::clone(place);
+    if let Some(alarm) = alarm::set(deadline, whom) {
+        blocker.park();
+        alarm::unset(&alarm);
+    } else {
+        // Without a thread for alarms: the caller looks again and again, and others go on.
+        give_way();
     }
 }
 
@@ -73,22 +89,22 @@ pub(super) fn deadline(limit: Duration) -> Instant {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Blocker, deadline};
+    use super::{Blocker, deadline, park_until};
     use crate::runtime::{run_to_end, spawn};
 
     #[test]
     fn a_wait_ends_with_its_deadline_or_its_wake() {
         let wait = || {
-            let blocker = Blocker::current();
+            let blocker = std::sync::Arc::new(Blocker::current());
             let begin = Instant::now();
-            blocker.park_until(deadline(Duration::from_millis(5)));
+            park_until(&blocker, deadline(Duration::from_millis(5)));
             let alone = begin.elapsed();
             let waker = std::sync::Arc::clone(&blocker);
             let other = spawn(move || waker.unpark()).unwrap();
-            blocker.park_until(deadline(Duration::MAX));
+            park_until(&blocker, deadline(Duration::MAX));
             other.join().unwrap();
             blocker.unpark();
-            blocker.park_until(deadline(Duration::MAX));
+            park_until(&blocker, deadline(Duration::MAX));
             alone
         };
         let limit = Duration::from_millis(5);

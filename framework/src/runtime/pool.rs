@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, OnceLock};
 
-use super::blocker::Blocker;
+use super::blocker::{Blocker, Parked};
 use super::local::{Context, current_context, enter_pool, is_coroutine, with_context};
 use super::returns;
 use super::settings::in_force;
@@ -111,7 +111,7 @@ where
 struct Task<T, F> {
     step: ShortLock<Step<T, F>>,
     context: Option<Context>,
-    caller: Arc<Blocker>,
+    caller: Blocker,
     home: returns::Home,
 }
 
@@ -138,15 +138,15 @@ impl<T, F> Step<T, F> {
 }
 
 /// A task as a thread of the pool sees it.
-trait Job: Send + Sync {
+trait Job: Parked {
     fn run(&self);
     /// Says that the task will not run, if it has not.
     fn abandon(&self);
-    /// Whom to wake, and where.
-    fn caller(&self) -> (returns::Home, Arc<Blocker>);
+    /// Where to wake the caller.
+    fn home(&self) -> returns::Home;
 }
 
-impl<T: Send, F: FnOnce() -> T + Send> Job for Task<T, F> {
+impl<T: Send + 'static, F: FnOnce() -> T + Send + 'static> Job for Task<T, F> {
     fn run(&self) {
         if let Some(Step::Waits(job)) = self.step.with(|step| step.take_if(Step::waits)) {
             let context = self.context.clone();
@@ -166,8 +166,14 @@ impl<T: Send, F: FnOnce() -> T + Send> Job for Task<T, F> {
         drop(never_ran);
     }
 
-    fn caller(&self) -> (returns::Home, Arc<Blocker>) {
-        (self.home, Arc::clone(&self.caller))
+    fn home(&self) -> returns::Home {
+        self.home
+    }
+}
+
+impl<T: Send + 'static, F: FnOnce() -> T + Send + 'static> Parked for Task<T, F> {
+    fn blocker(&self) -> &Blocker {
+        &self.caller
     }
 }
 
@@ -186,10 +192,8 @@ impl Drop for Queued {
     fn drop(&mut self) {
         let Some(job) = self.0.take() else { return };
         job.abandon();
-        let (home, caller) = job.caller();
-        // Before the caller wakes, so that it is the one to free the task, on its own thread.
-        drop(job);
-        returns::wake(home, caller);
+        // It goes along to the caller's worker, so that it is freed on the thread that made it.
+        returns::wake(job.home(), job);
     }
 }
 

@@ -3,18 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::blocker::Blocker;
+use super::blocker::{Blocker, Parked};
 use super::returns;
 use super::sync::ShortLock;
 
 /// A place for one value. Whoever makes it waits for it; anybody may give.
 pub(crate) struct Promise<T> {
     value: ShortLock<Option<T>>,
-    waiter: Arc<Blocker>,
+    waiter: Blocker,
     home: returns::Home,
 }
 
-impl<T> Promise<T> {
+impl<T: Send + 'static> Promise<T> {
     /// An empty place; the caller is the one that will [`wait`](Self::wait).
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -25,9 +25,9 @@ impl<T> Promise<T> {
     }
 
     /// Puts the value in place and wakes the waiter, on the worker it came from. Never waits.
-    pub(crate) fn give(&self, value: T) {
+    pub(crate) fn give(self: &Arc<Self>, value: T) {
         self.value.with(|place| *place = Some(value));
-        returns::wake(self.home, Arc::clone(&self.waiter));
+        returns::wake(self.home, Arc::<Self>::clone(self));
     }
 
     /// Waits until the value is there and takes it.
@@ -39,6 +39,12 @@ impl<T> Promise<T> {
             // A park may end early (a cancelled coroutine, a late wake); only the value counts.
             self.waiter.park();
         }
+    }
+}
+
+impl<T: Send + 'static> Parked for Promise<T> {
+    fn blocker(&self) -> &Blocker {
+        &self.waiter
     }
 }
 

@@ -12,7 +12,7 @@ use std::thread::ThreadId;
 use may::io::{CoIo, WaitIo};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::blocker::Blocker;
+use super::blocker::Parked;
 use super::settings::workers;
 use super::spawn::spawn_on;
 use super::sync::ShortLock;
@@ -21,7 +21,7 @@ use super::sync::ShortLock;
 pub(super) type Home = Option<usize>;
 
 struct Lane {
-    returning: ShortLock<Vec<Arc<Blocker>>>,
+    returning: ShortLock<Vec<Arc<dyn Parked>>>,
     thread: OnceLock<ThreadId>,
     bell: Bell,
 }
@@ -63,9 +63,9 @@ pub(super) fn home() -> Home {
 }
 
 /// Wakes a parked coroutine on its home worker.
-pub(super) fn wake(home: Home, caller: Arc<Blocker>) {
+pub(super) fn wake(home: Home, caller: Arc<dyn Parked>) {
     let Some(lane) = home.and_then(|home| lanes().get(home)) else {
-        caller.unpark();
+        caller.blocker().unpark();
         return;
     };
     let is_first = lane.returning.with(|returning| {
@@ -111,7 +111,7 @@ impl Lane {
                 bell.wait_io();
             }
             for caller in returning.drain(..) {
-                caller.unpark();
+                caller.blocker().unpark();
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::blocker::{Blocker, deadline};
+use super::blocker::{Blocker, deadline, park_until};
 use super::local::is_coroutine;
 use super::returns;
 
@@ -12,9 +12,9 @@ use super::returns;
 /// On a plain thread it puts that thread to sleep. The precision is about a millisecond.
 pub fn sleep(duration: Duration) {
     let deadline = deadline(duration.max(Duration::from_millis(1)));
-    let blocker = Blocker::current();
+    let blocker = Arc::new(Blocker::current());
     while Instant::now() < deadline {
-        blocker.park_until(deadline);
+        park_until(&blocker, deadline);
     }
 }
 

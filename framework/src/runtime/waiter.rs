@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::blocker::Blocker;
+use super::blocker::{Blocker, Parked, park_until};
 
 /// Those who wait, the one that has waited longest first.
 pub(super) type Waiters = VecDeque<Arc<Waiter>>;
 
 pub(super) struct Waiter {
-    blocker: Arc<Blocker>,
+    blocker: Blocker,
     /// In a model, the checker's thread that waits instead.
     #[cfg(test)]
     checked: Option<shuttle::thread::Thread>,
@@ -54,14 +54,20 @@ impl Waiter {
     }
 
     /// As [`wait`](Self::wait), until `deadline` at the longest. False if nobody called in time.
-    pub(super) fn wait_until(&self, deadline: Instant) -> bool {
+    pub(super) fn wait_until(self: &Arc<Self>, deadline: Instant) -> bool {
         while !self.is_called() {
             if Instant::now() >= deadline {
                 return false;
             }
-            self.blocker.park_until(deadline);
+            park_until(self, deadline);
         }
         true
+    }
+}
+
+impl Parked for Waiter {
+    fn blocker(&self) -> &Blocker {
+        &self.blocker
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::blocker::{Blocker, deadline};
+use super::blocker::{Blocker, Parked, deadline, park_until};
 use super::socket::Watch;
 
 /// Wakes one waiting coroutine (or thread). Waking never waits and never yields; who does not wait
@@ -47,8 +47,14 @@ impl fmt::Debug for Waker {
 pub(crate) struct Parker(Arc<Spot>);
 
 struct Spot {
-    blocker: Arc<Blocker>,
+    blocker: Blocker,
     is_called: AtomicBool,
+}
+
+impl Parked for Spot {
+    fn blocker(&self) -> &Blocker {
+        &self.blocker
+    }
 }
 
 impl Parker {
@@ -71,7 +77,7 @@ impl Parker {
             match deadline {
                 None => self.0.blocker.park(),
                 Some(deadline) if Instant::now() >= deadline => return false,
-                Some(deadline) => self.0.blocker.park_until(deadline),
+                Some(deadline) => park_until(&self.0, deadline),
             }
         }
     }
