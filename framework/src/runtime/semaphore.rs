@@ -58,7 +58,7 @@ impl Semaphore {
     }
 
     /// As [`acquire`](Self::acquire), for a permit that is [given back](Self::give_back) by hand.
-    pub(super) fn take(&self) {
+    pub(crate) fn take(&self) {
         if let Some(waiter) = self.enter() {
             waiter.wait();
         }
