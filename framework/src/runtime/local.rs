@@ -35,7 +35,8 @@ may::coroutine_local!(static ON_POOL: std::cell::Cell<bool> = std::cell::Cell::n
 /// Whether the caller is a job on the blocking pool.
 #[inline(never)]
 pub(crate) fn is_on_pool() -> bool {
-    ON_POOL.with(std::cell::Cell::get)
+    // A coroutine is none, which is quicker to find out.
+    !is_coroutine() && ON_POOL.with(std::cell::Cell::get)
 }
 
 /// Marks the calling thread as one of the pool's.

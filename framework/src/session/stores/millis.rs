@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Whole milliseconds since 1970, rounded down: a record never lives longer than it was told.
 pub(super) fn to_ms(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into())
 }
 
 /// The time of so many milliseconds; `None` if this system cannot name it.
