@@ -50,7 +50,8 @@ impl Changes<'_> {
         self.log_in(&mut record);
         self.set_timeouts(&mut record);
         operations::apply(self.operations, &mut record.data)?;
-        self.finish(record, current, max_bytes)
+        self.finish(&mut record, current, max_bytes)?;
+        Ok(record)
     }
 
     /// The record after these changes, when `data` already is the result of the operations: the
@@ -64,7 +65,8 @@ impl Changes<'_> {
         let mut record = current.with_data(data);
         self.log_in(&mut record);
         self.set_timeouts(&mut record);
-        self.finish(record, current, max_bytes)
+        self.finish(&mut record, current, max_bytes)?;
+        Ok(record)
     }
 
     fn log_in(&self, record: &mut Record) {
@@ -87,7 +89,7 @@ impl Changes<'_> {
         }
     }
 
-    fn finish(&self, mut record: Record, before: &Record, max_bytes: usize) -> Result<Record> {
+    fn finish(&self, record: &mut Record, before: &Record, max_bytes: usize) -> Result<()> {
         record.tokens.push(self.token);
         record.pending = None;
         let len = record.encoded_len();
@@ -95,7 +97,7 @@ impl Changes<'_> {
         if len > max_bytes && record.data.encoded_len() > before.data.encoded_len() {
             return Err(too_large(record.data.largest().unwrap_or_default(), len, max_bytes));
         }
-        Ok(record)
+        Ok(())
     }
 }
 

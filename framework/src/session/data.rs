@@ -1,9 +1,16 @@
 //! What a session holds: sorted keys, each with its value as CBOR bytes of its own.
 //!
 //! Reading a record only finds where each key and value lies; a value is decoded when it is asked
-//! for, so one that cannot be decoded harms nobody who does not ask for it. A clone shares the bytes.
+//! for, so one that cannot be decoded harms nobody who does not ask for it. What a request changes is
+//! kept beside what was read: a clone shares the record and copies the changes.
 
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 /// Whose key it is: the same name may be used in each space without meeting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,30 +44,45 @@ pub(crate) struct Key {
 /// Bytes of one value, shared between an operation and the states it was applied to.
 pub(crate) type Value = Arc<[u8]>;
 
-/// Sorted keys with their values.
+/// Sorted keys with their values: those of a record that was read, and what was changed since.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Data {
-    record: Option<Arc<Vec<u8>>>,
-    entries: Vec<Entry>,
-    encoded_len: usize,
+    record: Option<Arc<Indexed>>,
+    /// Sorted. A request that writes copies them twice, and most write one key.
+    changes: SmallVec<[Change; 1]>,
+    count: usize,
+    entries_len: usize,
 }
 
-#[derive(Debug, Clone)]
+/// The bytes of a record, and where in them its keys and values lie.
+#[derive(Debug)]
+pub(crate) struct Indexed {
+    bytes: Vec<u8>,
+    entries: SmallVec<[Entry; 6]>,
+}
+
+/// A key of a record, and its value.
+#[derive(Debug, Clone, Copy)]
 struct Entry {
     space: Space,
-    name: Part,
-    value: Part,
+    name: Stretch,
+    value: Stretch,
 }
 
+/// Offsets in a record.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    start: u32,
+    end: u32,
+}
+
+/// What holds for a key in place of the record.
 #[derive(Debug, Clone)]
-enum Part {
-    /// A stretch of the record the data was read from.
-    InRecord {
-        start: usize,
-        end: usize,
-    },
-    Name(Arc<str>),
-    Value(Value),
+struct Change {
+    space: Space,
+    name: Arc<str>,
+    /// `None` if it was removed.
+    value: Option<Value>,
 }
 
 /// Bytes an entry needs beside its name and value: space, length of the name, length of the value.
@@ -68,45 +90,49 @@ const ENTRY_BYTES: usize = 1 + 1 + 4;
 
 impl Data {
     /// No keys.
-    pub(crate) const EMPTY: Self = Self { record: None, entries: Vec::new(), encoded_len: 0 };
+    pub(crate) const EMPTY: Self =
+        Self { record: None, changes: SmallVec::new_const(), count: 0, entries_len: 0 };
 
     /// Finds the keys in `record` from offset `at` to its end. `None` if that is not data.
     pub(crate) fn index(record: Vec<u8>, at: usize) -> Option<Self> {
         let bytes = record.get(at..)?;
         let count = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
         // A count that the bytes cannot hold must not reserve memory.
-        let mut entries = Vec::with_capacity(count.min(bytes.len() / ENTRY_BYTES));
-        let mut at = at + 4;
+        let mut entries = SmallVec::with_capacity(count.min(bytes.len() / ENTRY_BYTES));
+        let (mut at, mut before) = (at + 4, None);
         for _ in 0..count {
             let space = Space::from_byte(*record.get(at)?)?;
             let name_at = at + 2;
             let name_end = name_at + usize::from(*record.get(at + 1)?);
-            std::str::from_utf8(record.get(name_at..name_end)?).ok()?;
+            let name = record.get(name_at..name_end)?;
+            std::str::from_utf8(name).ok()?;
             let value_at = name_end + 4;
             let value_len = u32::from_be_bytes(*record.get(name_end..)?.first_chunk()?) as usize;
             let value_end = value_at.checked_add(value_len)?;
             record.get(value_at..value_end)?;
-            let name = Part::InRecord { start: name_at, end: name_end };
-            let value = Part::InRecord { start: value_at, end: value_end };
-            if let Some(Entry { space: before, name: Part::InRecord { start, end }, .. }) =
-                entries.last()
-                && (*before, record.get(*start..*end)?) >= (space, record.get(name_at..name_end)?)
-            {
+            if before.is_some_and(|before| before >= (space, name)) {
                 return None;
             }
-            entries.push(Entry { space, name, value });
+            before = Some((space, name));
+            let name = Stretch::new(name_at, name_end)?;
+            entries.push(Entry { space, name, value: Stretch::new(value_at, value_end)? });
             at = value_end;
         }
-        let encoded_len = bytes.len() - 4;
-        (at == record.len()).then(|| Self { record: Some(Arc::new(record)), entries, encoded_len })
+        let entries_len = bytes.len() - 4;
+        let record = (at == record.len()).then(|| Arc::new(Indexed { bytes: record, entries }))?;
+        Some(Self { record: Some(record), changes: SmallVec::new(), count, entries_len })
+    }
+
+    /// The record it was read from.
+    pub(crate) fn record(&self) -> Option<&Arc<Indexed>> {
+        self.record.as_ref()
     }
 
     /// Appends what [`index`](Self::index) reads.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&length(self.entries.len()));
-        for entry in &self.entries {
-            let (name, value) = (self.bytes(&entry.name), self.bytes(&entry.value));
-            out.push(entry.space as u8);
+        out.extend_from_slice(&length(self.count));
+        for (space, name, value) in self.iter() {
+            out.push(space as u8);
             out.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
             out.extend_from_slice(name);
             out.extend_from_slice(&length(value.len()));
@@ -116,7 +142,7 @@ impl Data {
 
     /// How many bytes [`encode`](Self::encode) appends.
     pub(crate) fn encoded_len(&self) -> usize {
-        4 + self.encoded_len
+        4 + self.entries_len
     }
 
     /// How many it would append with `value_len` bytes under `key`.
@@ -129,101 +155,162 @@ impl Data {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.count == 0
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&[u8]> {
-        self.find(key.space, &key.name).ok().map(|at| self.bytes(&self.entries[at].value))
+        self.value(key.space, &key.name)
+    }
+
+    /// As [`get`](Self::get), for who has no [`Key`] of its own.
+    pub(crate) fn value(&self, space: Space, name: &str) -> Option<&[u8]> {
+        match self.find_change(space, name) {
+            Ok(at) => self.changes[at].value.as_deref(),
+            Err(_) => self.record.as_ref()?.value(space, name),
+        }
     }
 
     pub(crate) fn contains(&self, space: Space, name: &str) -> bool {
-        self.find(space, name).is_ok()
+        self.value(space, name).is_some()
     }
 
     pub(crate) fn put(&mut self, key: &Key, value: Value) {
-        self.encoded_len += value.len();
-        match self.find(key.space, &key.name) {
-            Ok(at) => {
-                self.encoded_len -= self.bytes(&self.entries[at].value).len();
-                self.entries[at].value = Part::Value(value);
-            }
-            Err(at) => {
-                self.encoded_len += ENTRY_BYTES + key.name.len();
-                let name = Part::Name(Arc::clone(&key.name));
-                self.entries
-                    .insert(at, Entry { space: key.space, name, value: Part::Value(value) });
+        match self.get(key).map(<[u8]>::len) {
+            Some(before) => self.entries_len -= before,
+            None => {
+                self.entries_len += ENTRY_BYTES + key.name.len();
+                self.count += 1;
             }
         }
+        self.entries_len += value.len();
+        self.change(key, Some(value));
     }
 
     /// True if the key was there.
     pub(crate) fn remove(&mut self, key: &Key) -> bool {
-        let Ok(at) = self.find(key.space, &key.name) else {
+        let Some(value) = self.get(key) else {
             return false;
         };
-        let entry = self.entries.remove(at);
-        self.encoded_len -= self.entry_len(&entry);
+        self.entries_len -= ENTRY_BYTES + key.name.len() + value.len();
+        self.count -= 1;
+        self.change(key, None);
         true
     }
 
     /// Keeps only the keys of spaces `keep` says.
     pub(crate) fn retain(&mut self, keep: impl Fn(Space) -> bool) {
-        let mut entries = std::mem::take(&mut self.entries);
-        entries.retain(|entry| keep(entry.space));
-        self.encoded_len = entries.iter().map(|entry| self.entry_len(entry)).sum();
-        self.entries = entries;
+        for space in [Space::User, Space::Flash, Space::Framework] {
+            if !keep(space) {
+                let names: Vec<Arc<str>> = self.names(space).map(Arc::from).collect();
+                for name in names {
+                    self.remove(&Key { space, name });
+                }
+            }
+        }
     }
 
     /// The names in one space, sorted.
     pub(crate) fn names(&self, space: Space) -> impl Iterator<Item = &str> {
-        self.entries
-            .iter()
-            .filter(move |entry| entry.space == space)
-            .map(|entry| std::str::from_utf8(self.bytes(&entry.name)).unwrap_or_default())
+        self.values(space).map(|(name, _)| name)
     }
 
     /// The names in one space, sorted, with their values.
     pub(crate) fn values(&self, space: Space) -> impl Iterator<Item = (&str, &[u8])> {
-        self.entries.iter().filter(move |entry| entry.space == space).map(|entry| {
-            let name = std::str::from_utf8(self.bytes(&entry.name)).unwrap_or_default();
-            (name, self.bytes(&entry.value))
-        })
+        let own = self.iter().filter(move |(other, _, _)| *other == space);
+        own.map(|(_, name, value)| (std::str::from_utf8(name).unwrap_or_default(), value))
     }
 
     /// The key with the largest value, to be named when a record is too large.
     pub(crate) fn largest(&self) -> Option<&str> {
-        let largest = self.entries.iter().max_by_key(|entry| self.bytes(&entry.value).len())?;
-        std::str::from_utf8(self.bytes(&largest.name)).ok()
+        let (_, name, _) = self.iter().max_by_key(|(_, _, value)| value.len())?;
+        std::str::from_utf8(name).ok()
     }
 
-    fn find(&self, space: Space, name: &str) -> Result<usize, usize> {
-        self.entries.binary_search_by(|entry| {
-            (entry.space, self.bytes(&entry.name)).cmp(&(space, name.as_bytes()))
+    /// All keys with their values, sorted.
+    fn iter(&self) -> impl Iterator<Item = (Space, &[u8], &[u8])> {
+        let (bytes, mut read): (&[u8], &[Entry]) = match &self.record {
+            Some(record) => (&record.bytes, &record.entries),
+            None => (&[], &[]),
+        };
+        let mut changes = self.changes.as_slice();
+        std::iter::from_fn(move || {
+            loop {
+                let order = match (read, changes) {
+                    ([entry, ..], [change, ..]) => entry.key(bytes).cmp(&change.key()),
+                    ([_, ..], []) => Ordering::Less,
+                    ([], _) => Ordering::Greater,
+                };
+                // A change takes the place of what was read.
+                let (entry, change);
+                if order.is_le() {
+                    (entry, read) = read.split_first()?;
+                    if order.is_lt() {
+                        return Some((entry.space, entry.name.of(bytes), entry.value.of(bytes)));
+                    }
+                }
+                (change, changes) = changes.split_first()?;
+                if let Some(value) = &change.value {
+                    return Some((change.space, change.name.as_bytes(), &**value));
+                }
+            }
         })
     }
 
-    fn entry_len(&self, entry: &Entry) -> usize {
-        ENTRY_BYTES + self.bytes(&entry.name).len() + self.bytes(&entry.value).len()
+    fn change(&mut self, key: &Key, value: Option<Value>) {
+        match self.find_change(key.space, &key.name) {
+            Ok(at) => self.changes[at].value = value,
+            Err(at) => {
+                let change = Change { space: key.space, name: Arc::clone(&key.name), value };
+                self.changes.insert(at, change);
+            }
+        }
     }
 
-    fn bytes<'a>(&'a self, part: &'a Part) -> &'a [u8] {
-        match part {
-            Part::InRecord { start, end } => {
-                self.record.as_ref().and_then(|record| record.get(*start..*end)).unwrap_or_default()
-            }
-            Part::Name(name) => name.as_bytes(),
-            Part::Value(value) => value,
-        }
+    fn find_change(&self, space: Space, name: &str) -> Result<usize, usize> {
+        self.changes.binary_search_by(|change| change.key().cmp(&(space, name.as_bytes())))
+    }
+}
+
+impl Indexed {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn value(&self, space: Space, name: &str) -> Option<&[u8]> {
+        let key = (space, name.as_bytes());
+        let order = |entry: &Entry| entry.key(&self.bytes).cmp(&key);
+        let at = self.entries.binary_search_by(order).ok()?;
+        Some(self.entries.get(at)?.value.of(&self.bytes))
+    }
+}
+
+impl Entry {
+    fn key(self, bytes: &[u8]) -> (Space, &[u8]) {
+        (self.space, self.name.of(bytes))
+    }
+}
+
+impl Stretch {
+    /// `None` beyond 4 GiB, which no record has.
+    fn new(start: usize, end: usize) -> Option<Self> {
+        Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+impl Change {
+    fn key(&self) -> (Space, &[u8]) {
+        (self.space, self.name.as_bytes())
     }
 }
 
 /// Equal when they hold the same keys and values, wherever the bytes lie.
 impl PartialEq for Data {
     fn eq(&self, other: &Self) -> bool {
-        let (mut mine, mut others) = (Vec::new(), Vec::new());
-        self.encode(&mut mine);
-        other.encode(&mut others);
-        mine == others
+        self.iter().eq(other.iter())
     }
 }
 

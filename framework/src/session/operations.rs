@@ -77,12 +77,14 @@ impl Operation {
         Ok(match self {
             Self::Set { key, value } => Effect::Put(key, Value::clone(value)),
             Self::Remove { key } => Effect::Remove(key),
-            Self::Merge { key, map } => Effect::Put(key, merged(key, data.get(key), map)?),
+            Self::Merge { key, map } => Effect::Put(key, merged(&key.name, data.get(key), map)?),
             Self::Update { key, update } => Effect::Put(key, update(data.get(key))?),
             Self::Increment { key, by } => {
-                Effect::Put(key, encode(key, &incremented(key, data.get(key), *by)?)?)
+                Effect::Put(key, cbor::written(incremented(&key.name, data.get(key), *by)?))
             }
-            Self::Push { key, item } => Effect::Put(key, cbor::pushed(key, data.get(key), item)?),
+            Self::Push { key, item } => {
+                Effect::Put(key, cbor::pushed(&key.name, data.get(key), item)?)
+            }
             Self::Clear => Effect::Clear,
             Self::ClearFramework => Effect::ClearFramework,
         })
@@ -157,19 +159,18 @@ pub(crate) fn apply<'a>(
 /// The bytes of a value.
 ///
 /// # Errors
-/// `SessionValue` if `value` refuses to be serialized, or is nested so deeply that it could not be
+/// `SessionValue`, naming `key`, if `value` refuses to be serialized, or is nested so deeply that it could not be
 /// read again.
-pub(crate) fn encode<T: Serialize + ?Sized>(key: &Key, value: &T) -> Result<Value> {
+pub(crate) fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Value> {
     let mut bytes = SmallVec::<[u8; SHORT]>::new();
     ciborium::into_writer(value, &mut bytes).map_err(|_| {
-        let what = format!("the value for session key {:?} cannot be stored", key.name);
+        let what = format!("the value for session key {key:?} cannot be stored");
         Error::new(ErrorKind::SessionValue, what)
     })?;
     if cbor::may_be_deep(&bytes) {
         decode::<IgnoredAny>(key, &bytes).map_err(|_| {
             let what = format!(
-                "the value for session key {:?} is nested deeper than {MAX_DEPTH} levels",
-                key.name
+                "the value for session key {key:?} is nested deeper than {MAX_DEPTH} levels"
             );
             Error::new(ErrorKind::SessionValue, what)
         })?;
@@ -180,9 +181,9 @@ pub(crate) fn encode<T: Serialize + ?Sized>(key: &Key, value: &T) -> Result<Valu
 /// The value in `bytes`.
 ///
 /// # Errors
-/// `SessionValue`, naming key, expected type and what is there. What is there is named by its kind
+/// `SessionValue`, naming `key`, expected type and what is there. What is there is named by its kind
 /// only: values do not belong in a log.
-pub(crate) fn decode<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T> {
+pub(crate) fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {
     let mut rest = bytes;
     // ciborium's own buffer is 4 KiB, zeroed for each value; a short value needs none of that, and
     // cannot be nested deeper than it has bytes.
@@ -197,29 +198,28 @@ pub(crate) fn decode<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T> 
     }
 }
 
-fn wrong_type(key: &Key, expected: &str, found: &[u8]) -> Error {
+fn wrong_type(key: &str, expected: &str, found: &[u8]) -> Error {
     let what = format!(
-        "the value of session key {:?} has another type: expected {expected}, found {}",
-        key.name,
+        "the value of session key {key:?} has another type: expected {expected}, found {}",
         cbor::kind(found)
     );
     Error::new(ErrorKind::SessionValue, what)
 }
 
 /// The integer in `bytes`; as [`decode`], with a short way for what is written nearly always.
-pub(crate) fn number(key: &Key, bytes: &[u8]) -> Result<i64> {
+pub(crate) fn number(key: &str, bytes: &[u8]) -> Result<i64> {
     cbor::number(bytes).map_or_else(|| decode(key, bytes), Ok)
 }
 
-fn incremented(key: &Key, value: Option<&[u8]>, by: i64) -> Result<i64> {
+fn incremented(key: &str, value: Option<&[u8]>, by: i64) -> Result<i64> {
     let value = value.map_or(Ok(0), |bytes| number(key, bytes))?;
     value.checked_add(by).ok_or_else(|| {
-        let what = format!("session key {:?} cannot be incremented beyond 64 bits", key.name);
+        let what = format!("session key {key:?} cannot be incremented beyond 64 bits");
         Error::new(ErrorKind::SessionValue, what)
     })
 }
 
-fn merged(key: &Key, value: Option<&[u8]>, map: &ciborium::Value) -> Result<Value> {
+fn merged(key: &str, value: Option<&[u8]>, map: &ciborium::Value) -> Result<Value> {
     let Some(bytes) = value else {
         return encode(key, map);
     };

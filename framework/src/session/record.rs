@@ -23,9 +23,13 @@
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::data::Data;
+use smallvec::SmallVec;
+
+use super::data::{Data, Indexed};
 use super::id::Handle;
 use super::reader::{Reader, millis, to_ms};
 use super::store::StoreKey;
@@ -123,48 +127,66 @@ pub(crate) enum Undecodable {
 }
 
 /// The marks of the last 16 commits, by which a writer whose answer was lost knows its own write.
-#[derive(Debug, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tokens {
-    /// As the record has them, oldest first.
-    bytes: Vec<u8>,
+    /// Where those that were read lie: most requests never look at them.
+    record: Option<Arc<Indexed>>,
+    read: Range<usize>,
+    /// Those that came since.
+    newer: SmallVec<[u64; 2]>,
 }
 
 impl Tokens {
     pub(crate) fn push(&mut self, token: u64) {
-        if self.bytes.len() < 8 * MAX_TOKENS {
-            self.bytes.extend_from_slice(&token.to_be_bytes());
+        self.newer.push(token);
+        if self.encoded_len() <= 8 * MAX_TOKENS {
             return;
         }
-        self.bytes.copy_within(8.., 0);
-        if let Some(last) = self.bytes.last_chunk_mut() {
-            *last = token.to_be_bytes();
+        if self.read.is_empty() {
+            self.newer.remove(0);
+        } else {
+            self.read.start += 8;
         }
     }
 
     pub(crate) fn contains(&self, token: u64) -> bool {
-        self.bytes.chunks_exact(8).any(|known| *known == token.to_be_bytes())
+        self.iter().any(|known| known == token)
     }
 
     pub(crate) fn last(&self) -> Option<u64> {
-        self.bytes.last_chunk().map(|last| u64::from_be_bytes(*last))
+        self.iter().last()
     }
 
-    /// With room for one more.
-    fn of(bytes: &[u8]) -> Self {
-        let mut tokens = Self { bytes: Vec::with_capacity(8 * MAX_TOKENS) };
-        tokens.bytes.extend_from_slice(bytes);
-        tokens
+    /// Oldest first.
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        let (read, _) = self.read().as_chunks();
+        read.iter().map(|token| u64::from_be_bytes(*token)).chain(self.newer.iter().copied())
+    }
+
+    fn read(&self) -> &[u8] {
+        let record = self.record.as_ref().map_or(&[][..], |record| record.bytes());
+        record.get(self.read.clone()).unwrap_or_default()
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.read.len() + 8 * self.newer.len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.read());
+        self.newer.iter().for_each(|token| out.extend_from_slice(&token.to_be_bytes()));
     }
 }
 
-impl Clone for Tokens {
-    fn clone(&self) -> Self {
-        Self::of(&self.bytes)
+impl PartialEq for Tokens {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
     }
 }
 
 impl Entry {
     /// Reads what [`encode`](Self::encode) wrote; anything else is an error, never a panic.
+    #[inline]
     pub(crate) fn decode(bytes: Vec<u8>) -> Result<Self, Undecodable> {
         match (bytes.first(), bytes.get(1)) {
             (Some(&FORMAT), Some(&KIND_SESSION)) => {
@@ -198,8 +220,8 @@ impl Record {
             out.extend_from_slice(&self.epochs.user.to_be_bytes());
             out.extend_from_slice(&self.epochs.everybody.to_be_bytes());
         }
-        out.push(u8::try_from(self.tokens.bytes.len() / 8).unwrap_or(0));
-        out.extend_from_slice(&self.tokens.bytes);
+        out.push(u8::try_from(self.tokens.encoded_len() / 8).unwrap_or(0));
+        self.tokens.encode(&mut out);
         self.data.encode(&mut out);
         out
     }
@@ -227,7 +249,7 @@ impl Record {
             + self.last_auth.map_or(0, |_| 8)
             + self.user.as_ref().map_or(0, |user| 1 + user.len() + 16)
             + 1
-            + self.tokens.bytes.len()
+            + self.tokens.encoded_len()
             + self.data.encoded_len()
     }
 
@@ -245,6 +267,7 @@ impl Record {
             | flag(self.lifetime == Lifetime::Remembered, IS_REMEMBERED)
     }
 
+    #[inline]
     fn decode(bytes: Vec<u8>) -> Option<Self> {
         let mut reader = Reader { bytes: &bytes, at: 2 };
         let flags = reader.byte()?;
@@ -279,9 +302,9 @@ impl Record {
         if count > MAX_TOKENS {
             return None;
         }
-        let tokens = Tokens::of(reader.take(8 * count)?);
-        let at = reader.at;
-        let data = Data::index(bytes, at)?;
+        let read = reader.at..reader.at + 8 * count;
+        let data = Data::index(bytes, read.end)?;
+        let tokens = Tokens { record: data.record().cloned(), read, newer: SmallVec::new() };
         Some(Self {
             created,
             idle,
@@ -346,7 +369,7 @@ pub(crate) fn fuzz_one(bytes: &[u8]) {
                 for name in record.data.names(space) {
                     let key = super::data::Key { space, name: name.into() };
                     let value = record.data.get(&key).unwrap();
-                    drop(super::operations::decode::<ciborium::Value>(&key, value));
+                    drop(super::operations::decode::<ciborium::Value>(&key.name, value));
                 }
             }
             assert_eq!(record.encode(), bytes);

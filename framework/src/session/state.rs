@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use smallvec::SmallVec;
+
 use super::commit::{Changes, Login, Timeouts, too_large};
 use super::cookie::Presented;
 use super::data::{Data, Key};
@@ -46,7 +48,8 @@ pub(super) struct Open {
     pub(super) timeouts: Option<Timeouts>,
     /// The lock of the session, while this request holds it.
     pub(super) lease: Option<Lease>,
-    pub(super) operations: Vec<Operation>,
+    /// One, as a rule.
+    pub(super) operations: SmallVec<[Operation; 1]>,
     /// Base and operations together; `None` while there are no operations.
     view: Option<Data>,
     pub(super) cookie: CookieDue,

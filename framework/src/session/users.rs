@@ -168,7 +168,7 @@ pub(super) fn note_device(agent: Option<String>, addr: Option<IpAddr>) -> Result
     });
     let value: DeviceValue = (agent, addr);
     let key = device_key();
-    let value = operations::encode(&key, &value)?;
+    let value = operations::encode(&key.name, &value)?;
     Ok(Operation::Set { key, value })
 }
 
@@ -177,7 +177,7 @@ pub(super) fn device_of(record: &Record, last_seen: SystemTime) -> Device {
     let key = device_key();
     let value = record.data.get(&key);
     let (user_agent, address) = value
-        .and_then(|bytes| operations::decode::<DeviceValue>(&key, bytes).ok())
+        .and_then(|bytes| operations::decode::<DeviceValue>(&key.name, bytes).ok())
         .unwrap_or_default();
     Device {
         handle: record.handle,

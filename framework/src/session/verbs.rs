@@ -25,8 +25,11 @@ impl Session {
     /// `SessionValue` if the value is no `T`: it names key, expected and found; other keys stay
     /// usable. And the errors of every verb (see [`Session`]).
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let key = user_key(key)?;
-        self.with(|open, _| open.get(&key).map(|bytes| operations::decode(&key, bytes)).transpose())
+        check_length(key)?;
+        self.with(|open, _| {
+            let value = open.data().value(Space::User, key);
+            value.map(|bytes| operations::decode(key, bytes)).transpose()
+        })
     }
 
     /// The value under `key`, or `default` if there is none.
@@ -69,11 +72,11 @@ impl Session {
         let its_key = key.clone();
         let update = Box::new(move |bytes: Option<&[u8]>| {
             let mut value = match bytes {
-                Some(bytes) => operations::decode(&its_key, bytes)?,
+                Some(bytes) => operations::decode(&its_key.name, bytes)?,
                 None => T::default(),
             };
             in_use::run(|| change(&mut value));
-            operations::encode(&its_key, &value)
+            operations::encode(&its_key.name, &value)
         });
         self.write_and_read(&key, Operation::Update { key: key.clone(), update })
     }
@@ -85,10 +88,10 @@ impl Session {
     /// `SessionValue` if the value is no integer or the sum exceeds 64 bits; and as
     /// [`set`](Self::set).
     pub fn increment(&self, key: &str, by: i64) -> Result<i64> {
-        let key = user_key(key)?;
+        let operation = Operation::Increment { key: user_key(key)?, by };
         self.with(|open, manager| {
-            write(open, manager, Operation::Increment { key: key.clone(), by })?;
-            operations::number(&key, open.get(&key).unwrap_or_default())
+            write(open, manager, operation)?;
+            operations::number(key, open.data().value(Space::User, key).unwrap_or_default())
         })
     }
 
@@ -98,12 +101,12 @@ impl Session {
     /// # Errors
     /// `SessionValue` if the value is no list; and as [`set`](Self::set).
     pub fn push(&self, key: &str, item: impl Serialize) -> Result<usize> {
-        let key = user_key(key)?;
-        let item = operations::encode(&key, &item)?;
+        let (own_key, item) = (user_key(key)?, operations::encode(key, &item)?);
+        let operation = Operation::Push { key: own_key, item };
         self.with(|open, manager| {
-            let operation = Operation::Push { key: key.clone(), item };
-            open.write(operation, manager.settings.max_session_bytes)?;
-            let len = open.get(&key).and_then(operations::array_len).unwrap_or_default();
+            write(open, manager, operation)?;
+            let list = open.data().value(Space::User, key);
+            let len = list.and_then(operations::array_len).unwrap_or_default();
             Ok(usize::try_from(len).unwrap_or(usize::MAX))
         })
     }
@@ -115,8 +118,8 @@ impl Session {
     /// `SessionValue` if `map` or the value there is no map; and as [`set`](Self::set).
     pub fn merge(&self, key: &str, map: impl Serialize) -> Result<()> {
         let key = user_key(key)?;
-        let bytes = operations::encode(&key, &map)?;
-        let map: ciborium::Value = operations::decode(&key, &bytes)?;
+        let bytes = operations::encode(&key.name, &map)?;
+        let map: ciborium::Value = operations::decode(&key.name, &bytes)?;
         if !map.is_map() {
             let what = format!("session key {:?}: only a map can be merged", key.name);
             return Err(Error::new(ErrorKind::SessionValue, what));
@@ -241,7 +244,7 @@ impl Session {
         value: &T,
     ) -> Result<()> {
         let key = key_in(space, name)?;
-        let value = operations::encode(&key, value)?;
+        let value = operations::encode(name, value)?;
         self.write(Operation::Set { key, value })
     }
 
@@ -249,10 +252,10 @@ impl Session {
         self.with(|open, manager| {
             // A value that is no T stays for whoever knows its type.
             if let Some(bytes) = open.get(key) {
-                operations::decode::<T>(key, bytes)?;
+                operations::decode::<T>(&key.name, bytes)?;
             }
             let taken = manager.take(open, key)?;
-            taken.map(|bytes| operations::decode(key, &bytes)).transpose()
+            taken.map(|bytes| operations::decode(&key.name, &bytes)).transpose()
         })
     }
 
@@ -263,7 +266,7 @@ impl Session {
     fn write_and_read<T: DeserializeOwned>(&self, key: &Key, operation: Operation) -> Result<T> {
         self.with(|open, manager| {
             write(open, manager, operation)?;
-            operations::decode(key, open.get(key).unwrap_or_default())
+            operations::decode(&key.name, open.get(key).unwrap_or_default())
         })
     }
 }
@@ -277,9 +280,14 @@ fn user_key(name: &str) -> Result<Key> {
 }
 
 pub(super) fn key_in(space: Space, name: &str) -> Result<Key> {
+    check_length(name)?;
+    Ok(Key { space, name: name.into() })
+}
+
+fn check_length(name: &str) -> Result<()> {
     if name.len() > MAX_KEY_BYTES {
         let what = format!("a session key has {} bytes, more than {MAX_KEY_BYTES}", name.len());
         return Err(Error::new(ErrorKind::SessionValue, what));
     }
-    Ok(Key { space, name: name.into() })
+    Ok(())
 }

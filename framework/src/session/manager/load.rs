@@ -31,7 +31,8 @@ impl Manager {
         match &mut state.open {
             Some(open) => Ok(open),
             open @ None => {
-                let mut loaded = self.load(&state.presented)?;
+                let mut loaded = Open::default();
+                self.load(&state.presented, &mut loaded)?;
                 // After the response head nothing would give the lock back.
                 if self.settings.locks_requests && !state.head_sent {
                     self.lock(&mut loaded)?;
@@ -72,9 +73,8 @@ impl Manager {
         self.reload(open)
     }
 
-    fn load(&self, presented: &Presented) -> Result<Open> {
+    fn load(&self, presented: &Presented, open: &mut Open) -> Result<()> {
         let now = self.clock.now();
-        let mut open = Open::default();
         let (ids, malformed) = presented.parse();
         (0..malformed).for_each(|_| self.events.note(Event::UnknownId, None));
         for id in ids {
@@ -90,7 +90,8 @@ impl Manager {
                 Found::Live(base) => {
                     // Which of the two is the visitor's cannot be told; one may be planted.
                     self.events.note(Event::Ambiguous, Some(&base.key));
-                    return Ok(Open::default());
+                    *open = Open::default();
+                    return Ok(());
                 }
                 // The browser holds, or soon will hold, the cookie of the successor.
                 Found::Dead(tombstone) => open.is_gone |= tombstone.successor().is_some(),
@@ -100,7 +101,7 @@ impl Manager {
             }
         }
         open.is_gone &= open.base.is_none();
-        Ok(open)
+        Ok(())
     }
 
     /// Follows `id` to a live session that nobody revoked.
@@ -148,6 +149,7 @@ impl Manager {
     }
 
     /// Decodes what a store gave, and enforces its end once more.
+    #[inline]
     pub(super) fn read(
         &self,
         key: &StoreKey,
@@ -219,6 +221,7 @@ pub(super) struct Times {
 }
 
 impl Times {
+    #[inline]
     pub(super) fn base(self, id: SessionId, key: StoreKey, record: Record) -> Arc<Base> {
         let Self { version, deadline, last_seen, evictable } = self;
         Arc::new(Base { id, key, record, version, deadline, last_seen, evictable, is_new: false })

@@ -1,6 +1,6 @@
 //! What operations need to know of CBOR (RFC 8949) beyond encoding and decoding.
 
-use super::{Key, MAX_DEPTH, Result, Value, decode, encode, wrong_type};
+use super::{MAX_DEPTH, Result, Value, decode, encode, wrong_type};
 
 /// The kind of value `bytes` begin with, in words.
 pub(super) fn kind(bytes: &[u8]) -> &'static str {
@@ -25,7 +25,7 @@ pub(super) fn may_be_deep(bytes: &[u8]) -> bool {
 }
 
 /// The array in `array` (an empty one if there is none) with `item` behind its last.
-pub(super) fn pushed(key: &Key, array: Option<&[u8]>, item: &[u8]) -> Result<Value> {
+pub(super) fn pushed(key: &str, array: Option<&[u8]>, item: &[u8]) -> Result<Value> {
     let (count, items) = match array {
         None => (0, Vec::new()),
         Some(bytes) => match array_head(bytes) {
@@ -61,6 +61,25 @@ pub(super) fn number(bytes: &[u8]) -> Option<i64> {
         0 => Some(argument),
         1 => Some(-1 - argument),
         _ => None,
+    }
+}
+
+/// What [`number`] reads, in its shortest spelling.
+pub(super) fn written(number: i64) -> Value {
+    let (kind, argument) = match u64::try_from(number) {
+        Ok(argument) => (0, argument),
+        Err(_) => (1 << 5, !number.cast_unsigned()),
+    };
+    let [.., b4, b5, b6, b7] = argument.to_be_bytes();
+    match argument {
+        0..=23 => Value::from([kind | b7]),
+        24..=0xff => Value::from([kind | 24, b7]),
+        0x100..=0xffff => Value::from([kind | 25, b6, b7]),
+        0x1_0000..=0xffff_ffff => Value::from([kind | 26, b4, b5, b6, b7]),
+        _ => {
+            let [b0, b1, b2, b3, ..] = argument.to_be_bytes();
+            Value::from([kind | 27, b0, b1, b2, b3, b4, b5, b6, b7])
+        }
     }
 }
 
@@ -109,7 +128,7 @@ fn write_array_head(count: u64, out: &mut Vec<u8>) {
 }
 
 /// An array of indefinite length, written anew with a count.
-fn relaid(key: &Key, bytes: &[u8]) -> Result<(u64, Vec<u8>)> {
+fn relaid(key: &str, bytes: &[u8]) -> Result<(u64, Vec<u8>)> {
     let Ok(ciborium::Value::Array(items)) = decode::<ciborium::Value>(key, bytes) else {
         return Err(wrong_type(key, "an array", bytes));
     };

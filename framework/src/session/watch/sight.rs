@@ -7,6 +7,7 @@ use super::super::store::{StoreKey, Stored};
 use super::change::SessionEnd;
 
 /// What lies under the key of a session.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one; it is moved once")]
 pub(super) enum Sight {
     Session {
         version: u64,
