@@ -131,12 +131,19 @@ impl Data {
     /// Appends what [`index`](Self::index) reads.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&length(self.count));
-        for (space, name, value) in self.iter() {
-            out.push(space as u8);
-            out.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
-            out.extend_from_slice(name);
-            out.extend_from_slice(&length(value.len()));
-            out.extend_from_slice(value);
+        // What lies between two changes is copied as it is.
+        let mut rest = self.record.as_deref().map(|record| (record, record.begin(0)));
+        for change in &self.changes {
+            if let Some((record, at)) = &mut rest {
+                let found = record.find(change.space, &change.name);
+                let place = record.begin(found.unwrap_or_else(|place| place));
+                out.extend_from_slice(record.bytes.get(*at..place).unwrap_or_default());
+                *at = found.map_or(place, |found| record.begin(found + 1));
+            }
+            change.encode(out);
+        }
+        if let Some((record, at)) = rest {
+            out.extend_from_slice(record.bytes.get(at..).unwrap_or_default());
         }
     }
 
@@ -277,10 +284,18 @@ impl Indexed {
     }
 
     fn value(&self, space: Space, name: &str) -> Option<&[u8]> {
-        let key = (space, name.as_bytes());
-        let order = |entry: &Entry| entry.key(&self.bytes).cmp(&key);
-        let at = self.entries.binary_search_by(order).ok()?;
+        let at = self.find(space, name).ok()?;
         Some(self.entries.get(at)?.value.of(&self.bytes))
+    }
+
+    fn find(&self, space: Space, name: &str) -> Result<usize, usize> {
+        let key = (space, name.as_bytes());
+        self.entries.binary_search_by(|entry| entry.key(&self.bytes).cmp(&key))
+    }
+
+    /// Where an entry begins: two bytes before its name. The one after the last begins at the end.
+    fn begin(&self, entry: usize) -> usize {
+        self.entries.get(entry).map_or(self.bytes.len(), |entry| entry.name.start as usize - 2)
     }
 }
 
@@ -304,6 +319,18 @@ impl Stretch {
 impl Change {
     fn key(&self) -> (Space, &[u8]) {
         (self.space, self.name.as_bytes())
+    }
+
+    /// Appends the entry it makes, if it makes one.
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Some(value) = &self.value else { return };
+        out.extend_from_slice(&[
+            self.space as u8,
+            u8::try_from(self.name.len()).unwrap_or(u8::MAX),
+        ]);
+        out.extend_from_slice(self.name.as_bytes());
+        out.extend_from_slice(&length(value.len()));
+        out.extend_from_slice(value);
     }
 }
 
