@@ -135,10 +135,10 @@ impl Data {
         let mut rest = self.record.as_deref().map(|record| (record, record.begin(0)));
         for change in &self.changes {
             if let Some((record, at)) = &mut rest {
-                let found = record.find(change.space, &change.name);
-                let place = record.begin(found.unwrap_or_else(|place| place));
-                out.extend_from_slice(record.bytes.get(*at..place).unwrap_or_default());
-                *at = found.map_or(place, |found| record.begin(found + 1));
+                let (place, is_there) = record.place(change.key());
+                let kept = *at..record.begin(place);
+                out.extend_from_slice(record.bytes.get(kept).unwrap_or_default());
+                *at = record.begin(place + usize::from(is_there));
             }
             change.encode(out);
         }
@@ -284,13 +284,16 @@ impl Indexed {
     }
 
     fn value(&self, space: Space, name: &str) -> Option<&[u8]> {
-        let at = self.find(space, name).ok()?;
+        let key = (space, name.as_bytes());
+        let order = |entry: &Entry| entry.key(&self.bytes).cmp(&key);
+        let at = self.entries.binary_search_by(order).ok()?;
         Some(self.entries.get(at)?.value.of(&self.bytes))
     }
 
-    fn find(&self, space: Space, name: &str) -> Result<usize, usize> {
-        let key = (space, name.as_bytes());
-        self.entries.binary_search_by(|entry| entry.key(&self.bytes).cmp(&key))
+    /// How many entries lie before a key, and whether the next one is its own.
+    fn place(&self, key: (Space, &[u8])) -> (usize, bool) {
+        let place = self.entries.partition_point(|entry| entry.key(&self.bytes) < key);
+        (place, self.entries.get(place).is_some_and(|entry| entry.key(&self.bytes) == key))
     }
 
     /// Where an entry begins: two bytes before its name. The one after the last begins at the end.
