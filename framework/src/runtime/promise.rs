@@ -14,7 +14,7 @@ pub(crate) struct Promise<T> {
     home: returns::Home,
 }
 
-impl<T: Send + 'static> Promise<T> {
+impl<T> Promise<T> {
     /// An empty place; the caller is the one that will [`wait`](Self::wait).
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -22,12 +22,6 @@ impl<T: Send + 'static> Promise<T> {
             waiter: Blocker::current(),
             home: returns::home(),
         })
-    }
-
-    /// Puts the value in place and wakes the waiter, on the worker it came from. Never waits.
-    pub(crate) fn give(self: &Arc<Self>, value: T) {
-        self.value.with(|place| *place = Some(value));
-        returns::wake(self.home, Arc::<Self>::clone(self));
     }
 
     /// Waits until the value is there and takes it.
@@ -39,6 +33,14 @@ impl<T: Send + 'static> Promise<T> {
             // A park may end early (a cancelled coroutine, a late wake); only the value counts.
             self.waiter.park();
         }
+    }
+}
+
+impl<T: Send + 'static> Promise<T> {
+    /// Puts the value in place and wakes the waiter, on the worker it came from. Never waits.
+    pub(crate) fn give(self: &Arc<Self>, value: T) {
+        self.value.with(|place| *place = Some(value));
+        returns::wake(self.home, Arc::<Self>::clone(self));
     }
 }
 
