@@ -26,8 +26,8 @@ pub(crate) fn give_way_to_all() {
     if home.is_none() {
         return give_way();
     }
-    let blocker = Blocker::current();
-    returns::wake(home, Arc::clone(&blocker));
+    let blocker = Arc::new(Blocker::current());
+    returns::wake(home, Arc::<Blocker>::clone(&blocker));
     blocker.park();
 }
 
