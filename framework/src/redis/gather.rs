@@ -4,7 +4,7 @@
 //! Lua and back, and a GET spends most of its time on being a command.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::{Cmd, Value};
 
@@ -16,6 +16,9 @@ use crate::runtime::Promise;
 const MAX_CALLS: usize = 64;
 /// A call joins no command that is larger than this already.
 const MAX_BYTES: usize = 64 * 1024;
+/// A call joins no command that was begun longer ago, as one has while the connection is
+/// choked: its time would be over with that of the first.
+const MAX_AGE: Duration = Duration::from_millis(10);
 
 /// What is wanted of one key.
 #[derive(Clone, Copy)]
@@ -47,6 +50,13 @@ pub(super) struct Callers {
 }
 
 impl Callers {
+    /// Whether their script met what a replica says to those who want to write.
+    pub(super) fn met_a_replica(&self, answer: &Answer) -> bool {
+        let Ok(Value::BulkString(said)) = answer else { return false };
+        let error = said.get(self.waiting.len()..).unwrap_or_default();
+        self.is_script && !error.is_empty() && refusal(error) == RedisError::ReadOnly
+    }
+
     /// Tells everybody what the answer to their command says of their key.
     pub(super) fn give(self, answer: Answer) {
         let count = self.waiting.len();
@@ -103,6 +113,11 @@ impl Group {
         };
         let callers = Callers { waiting: Vec::with_capacity(16), is_script: script.is_some() };
         Self { script, bytes, parts: 0, callers, deadline }
+    }
+
+    /// Whether calls with this deadline are of the same time.
+    pub(super) fn is_young(&self, deadline: Instant) -> bool {
+        deadline.saturating_duration_since(self.deadline) <= MAX_AGE
     }
 
     /// Whether `call` may join.

@@ -16,7 +16,7 @@ use redis::{Cmd, Value};
 
 use super::error::{Answer, RedisError, sorted};
 use super::gather::Call;
-use super::requests::{Outcome, Requests};
+use super::requests::{Done, Outcome, Requests};
 use super::transport::Transport;
 use crate::runtime::sync::ShortLock;
 use crate::runtime::{self, Kept, Promise, give_way, spawn_alone};
@@ -154,7 +154,7 @@ impl Link {
     }
 
     /// As [`submit`](Self::submit), for a call.
-    fn gather(&self, call: Call<'_>) -> Result<Ticket<Answer>, RedisError> {
+    pub(super) fn gather(&self, call: Call<'_>) -> Result<Ticket<Answer>, RedisError> {
         self.enter(1, |state, promise, deadline| state.requests.gather(promise, call, deadline))
     }
 
@@ -352,6 +352,7 @@ impl Shared {
             }
             is_unasked = state.requests.is_owed_nothing();
             let done = state.requests.answer(answer);
+            let is_read_only = is_read_only || done.as_ref().is_some_and(Done::met_a_replica);
             let is_young = state.since.is_some_and(|since| since.elapsed() < MIN_LIFE);
             state.is_retiring |= is_read_only && !is_young;
             is_over = state.is_retiring && state.requests.is_empty();

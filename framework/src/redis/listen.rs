@@ -31,6 +31,10 @@ pub(crate) trait Sink: Send + Sync {
 
     /// From some moment before now on every message arrives; said once at the beginning as well.
     fn resumed(&self);
+
+    /// A channel that was asked for while the connection was there is in force. Messages in it
+    /// that came between the question and this were not seen.
+    fn begun(&self) {}
 }
 
 /// A connection that listens; dropping it ends it.
@@ -215,7 +219,8 @@ impl Shared {
         let error = loop {
             match hear(&mut parser, wire) {
                 Ok(Heard::Message(channel, payload)) => self.sink.message(&channel, payload),
-                Ok(Heard::Begun | Heard::Other) => {}
+                Ok(Heard::Begun) => self.sink.begun(),
+                Ok(Heard::Other) => {}
                 Err(error) => break error,
             }
             self.state.with(|state| state.heard = Some(Instant::now()));

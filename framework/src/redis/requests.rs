@@ -71,6 +71,11 @@ pub(super) enum Done {
 }
 
 impl Done {
+    /// Whether a script says in its answer that the server is a replica.
+    pub(super) fn met_a_replica(&self) -> bool {
+        matches!(self, Self::Callers(callers, answer) if callers.met_a_replica(answer))
+    }
+
     /// Tells whoever waited.
     pub(super) fn tell(self) {
         match self {
@@ -137,8 +142,8 @@ impl Requests {
         deadline: Instant,
     ) {
         self.waiting += 1;
-        self.admitted += 1;
-        if let Some(group) = self.groups.iter_mut().find(|group| group.fits(call)) {
+        let mut young = self.groups.iter_mut().rev().take_while(|group| group.is_young(deadline));
+        if let Some(group) = young.find(|group| group.fits(call)) {
             return group.push(call, promise);
         }
         let mut group = Group::new(call, self.spare.pop().unwrap_or_default(), deadline);
@@ -202,8 +207,11 @@ impl Requests {
         waiters
     }
 
+    /// That of the next answer; when none is to come, that of the calls which nobody hands out,
+    /// if any: whoever had to is gone.
     pub(super) fn oldest_deadline(&self) -> Option<Instant> {
-        self.queue.front().map(|request| request.deadline)
+        let next = self.queue.front().map(|request| request.deadline);
+        next.or_else(|| self.groups.first().map(|group| group.deadline))
     }
 
     /// All waiters of a connection that has ended, and whether their requests may have arrived.

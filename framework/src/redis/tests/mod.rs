@@ -8,4 +8,5 @@ pub(crate) mod many;
 mod measure;
 pub(crate) mod server;
 mod shared;
+mod waiting;
 mod ways;

@@ -17,6 +17,9 @@ use crate::session::Expected;
 /// script that has written something may go on writing, and PEXPIRE is always allowed. Whether it
 /// is full redis decides once for a script, and says it to the first that writes.
 ///
+/// Foreign data count as absent; that reading is refused (to this user, by a replica that lost its
+/// master) says nothing of the record.
+///
 /// Numbers for commands are written as strings: Lua formats its own slowly.
 const SWAP: &str = "\
 local pcall, unpack = redis.pcall, struct.unpack
@@ -30,8 +33,10 @@ for i = 1, #KEYS do
   if #head == 17 then
     local format, version, deadline = unpack('>Bc8I8', head)
     if format == 1 and deadline > now then digit = version == expected and '0' or '1' end
+  elseif head.err and not string.find(head.err, 'WRONGTYPE', 1, true) then
+    digit, refused = 'e', head.err
   end
-  if creates == 1 then digit = digit == '2' and '0' or '1' end
+  if creates == 1 and digit ~= 'e' then digit = digit == '2' and '0' or '1' end
   if digit == '0' and not is_full then
     local err = pcall('SET', key, value, 'PX', kept).err
     if err and string.find(err, 'OOM', 1, true) then

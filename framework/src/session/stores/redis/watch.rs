@@ -96,6 +96,11 @@ impl Sink for Relay {
     fn resumed(&self) {
         self.followed.tell_missed();
     }
+
+    /// Whoever follows the first record has read it already.
+    fn begun(&self) {
+        self.followed.tell_missed();
+    }
 }
 
 impl RedisStore {

@@ -4,6 +4,7 @@ mod cluster;
 mod full;
 mod outages;
 pub(in super::super) mod records;
+mod refusals;
 mod replicas;
 mod requests;
 mod together;

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::{PATIENCE, create, key, record, replace, store};
 use crate::redis::tests::server::{Server, eventually};
 use crate::runtime::sync::ShortLock;
+use crate::runtime::{sleep, spawn};
 use crate::session::{ChangeListener, SessionStore, StoreKey};
 
 #[derive(Default)]
@@ -57,4 +59,36 @@ fn a_store_hears_of_the_keys_it_follows_and_of_no_others() {
     eventually("it is unsubscribed", PATIENCE, || {
         server.cli(&["PUBSUB", "CHANNELS"]).trim().is_empty()
     });
+}
+
+/// The change comes before the subscription is in force, after `follow` came back.
+#[test]
+fn what_changes_while_the_subscription_begins_is_looked_up() {
+    let server = Server::start();
+    let (here, there) = (store(&server), Arc::new(store(&server)));
+    let heard = Arc::new(Heard::default());
+    assert!(here.watch(heard.clone()));
+    create(&*there, &key(1), &record(1, "x"));
+    let is_subscribed = || !server.cli(&["PUBSUB", "CHANNELS"]).is_empty();
+    for version in 2..6 {
+        here.follow(&key(1), true);
+        eventually("it is subscribed", PATIENCE, is_subscribed);
+        here.follow(&key(1), false);
+        eventually("it is unsubscribed", PATIENCE, || !is_subscribed());
+        let told =
+            || heard.missed.load(Ordering::SeqCst) + heard.changes.with(|it| it.len() as u64);
+        let before = told();
+        server.freeze();
+        let swapped = {
+            let there = Arc::clone(&there);
+            spawn(move || replace(&*there, &key(1), &record(version, "y"))).unwrap()
+        };
+        sleep(Duration::from_millis(100));
+        here.follow(&key(1), true);
+        server.thaw();
+        swapped.join().unwrap();
+        eventually("it is told", PATIENCE, || told() > before);
+        here.follow(&key(1), false);
+        eventually("it is unsubscribed", PATIENCE, || !is_subscribed());
+    }
 }
