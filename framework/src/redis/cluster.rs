@@ -91,6 +91,7 @@ impl Cluster {
                 None => by_node.push((link, vec![task])),
             }
         }
+        by_node.iter().for_each(|(link, _)| link.wait_for_first_attempt());
         let asking = redis::cmd("ASKING");
         let mut sent = Vec::with_capacity(by_node.len());
         for (link, group) in by_node {

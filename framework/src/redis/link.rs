@@ -135,6 +135,15 @@ impl Link {
         tickets.into_iter().map(|ticket| ticket?.wait()).collect()
     }
 
+    /// Waits until the first attempt to connect is over. Who submits to several links has to do
+    /// this before: what he has submitted to one of them others wait for.
+    pub(super) fn wait_for_first_attempt(&self) {
+        if let Some(first) = self.shared.state.with(State::first_attempt) {
+            self.shared.connect_if_due();
+            first.wait();
+        }
+    }
+
     /// Puts `commands` into the stream. Somebody must call [`flush_soon`](Self::flush_soon) then.
     pub(super) fn submit<C: Borrow<Cmd>>(
         &self,
@@ -219,6 +228,17 @@ impl<T> Ticket<T> {
 }
 
 impl State {
+    /// The end of the first attempt to connect, if that is still to come.
+    fn first_attempt(&mut self) -> Option<Arc<Promise<()>>> {
+        if self.wire.is_some() || self.attempt.failure.is_some() || self.is_closed {
+            return None;
+        }
+        let promise = Promise::new();
+        self.attempt.waiting.push(Arc::clone(&promise));
+        self.attempt.next.get_or_insert_with(Instant::now);
+        Some(promise)
+    }
+
     fn why_down(&self) -> RedisError {
         let never = || RedisError::Down("it was not connected yet".to_owned());
         match self.attempt.failure.clone().unwrap_or_else(never) {
@@ -242,13 +262,11 @@ impl Shared {
                 return Admission::Out(RedisError::ReadOnly);
             }
             if state.wire.is_none() {
-                if has_waited || state.attempt.failure.is_some() || state.is_closed {
-                    return Admission::Out(state.why_down());
-                }
-                let promise = Promise::new();
-                state.attempt.waiting.push(Arc::clone(&promise));
-                state.attempt.next.get_or_insert_with(Instant::now);
-                return Admission::Wait(promise);
+                let first = if has_waited { None } else { state.first_attempt() };
+                return match first {
+                    Some(first) => Admission::Wait(first),
+                    None => Admission::Out(state.why_down()),
+                };
             }
             if state.requests.waiting() + commands > self.limits.queue {
                 return Admission::Out(RedisError::Busy);

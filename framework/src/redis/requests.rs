@@ -199,8 +199,8 @@ impl Requests {
 
     /// The waiters whose time is over. Their requests keep their places.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Waiter> {
-        // All have the same time-out, so that the deadlines are in order.
-        let overdue = self.queue.iter_mut().take_while(|request| request.deadline <= now);
+        // Not all in order: calls go behind commands that came after them in the same round.
+        let overdue = self.queue.iter_mut().filter(|request| request.deadline <= now);
         let mut waiters: Vec<_> = overdue.flat_map(|request| request.from.take()).collect();
         let overdue = self.groups.iter_mut().filter(|group| group.deadline <= now);
         waiters.extend(overdue.flat_map(|group| take_callers(&mut group.callers)));
@@ -225,5 +225,27 @@ impl Requests {
             waiters.extend(take_callers(&mut group.callers).into_iter().map(|one| (one, false)));
         }
         waiters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Promise, Requests};
+    use crate::redis::gather::Call;
+
+    #[test]
+    fn a_call_does_not_wait_for_the_commands_before_it() {
+        let (mut requests, begun) = (Requests::default(), Instant::now());
+        let at = |secs| begun + Duration::from_secs(secs);
+        requests.gather(Promise::new(), Call::Get(b"k"), at(1));
+        requests.push(Promise::new(), 1, at(2));
+        let mut bytes = Vec::new();
+        requests.hand_out(&mut bytes);
+        assert_eq!(requests.expire(begun).len(), 0);
+        assert_eq!(requests.expire(at(1)).len(), 1);
+        assert_eq!(requests.expire(at(2)).len(), 1);
+        assert_eq!(requests.waiting(), 2, "their answers are still to come");
     }
 }

@@ -159,3 +159,36 @@ fn a_cluster_of_one_dead_seed_is_down_and_says_why() {
     let error = redis.ask(&cmd("PING")).unwrap_err();
     assert!(error.is_outage() && !error.is_unknown_outcome(), "{error:?}");
 }
+
+/// While somebody waits for the first connection to one node, others use the one to another.
+#[test]
+fn a_node_that_hangs_holds_up_no_other() {
+    let nodes = cluster();
+    let mut settings = nodes[0].settings();
+    settings.servers = RedisServers::Cluster(vec![nodes[0].address()]);
+    settings.connect_timeout = Duration::from_secs(10);
+    settings.command_timeout = PATIENCE;
+    let redis = Redis::open(&settings).unwrap();
+    let key_in = |slots: std::ops::Range<u32>| {
+        let slot = |key: &String| nodes[0].cli(&["CLUSTER", "KEYSLOT", key]).parse::<u32>();
+        (0..).map(|number| format!("k{number}")).find(|key| slots.contains(&slot(key).unwrap()))
+    };
+    let (here, there) = (key_in(0..5461).unwrap(), key_in(5461..10923).unwrap());
+    redis.get(here.as_bytes()).unwrap();
+    nodes
+        .iter()
+        .for_each(|node| drop(node.cli(&["CONFIG", "SET", "cluster-node-timeout", "60000"])));
+    nodes[1].freeze();
+    let both = {
+        let (redis, keys) = (redis.clone(), [here.clone(), there]);
+        spawn(move || redis.get_many(&keys).unwrap()).unwrap()
+    };
+    sleep(Duration::from_millis(200));
+    let begun = std::time::Instant::now();
+    redis.get(here.as_bytes()).unwrap();
+    let waited = begun.elapsed();
+    nodes[1].thaw();
+    let both = both.join().unwrap();
+    assert!(both.iter().all(Result::is_ok), "{both:?}");
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
+}

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{PATIENCE, create, key, now, record, replace, store_at};
+use super::watching::Heard;
+use super::{HOUR, PATIENCE, create, key, now, record, replace, store_at};
 use crate::config::RedisSettings;
 use crate::redis::Redis;
 use crate::redis::tests::server::{Server, eventually};
 use crate::runtime::spawn;
-use crate::session::{Expected, SessionStore, StoreError, Swap};
+use crate::session::stores::{TieredOptions, TieredStore};
+use crate::session::{Expected, Renewed, SessionStore, StoreError, Swap, Touch};
 
 /// A store that logs in as a user with these rights, and one with all.
 fn as_user(server: &Server, rights: &[&str]) -> (super::RedisStore, super::RedisStore) {
@@ -146,4 +148,82 @@ fn a_full_redis_stays_full() {
     let over = i64::try_from(used()).unwrap() - i64::try_from(limit).unwrap();
     println!("{made} made, {over} bytes over the limit");
     assert!(made > 1000 && over < 400_000, "{over} bytes over the limit after {made}");
+}
+
+#[test]
+fn only_what_was_saved_is_told() {
+    let server = Server::start();
+    let (here, there) = (store(&server), Arc::new(store(&server)));
+    let heard = Arc::new(Heard::default());
+    here.watch(heard.clone());
+    for number in 0..64 {
+        create(&*there, &key(number), &record(1, "x"));
+        here.follow(&key(number), true);
+    }
+    eventually("it is subscribed", PATIENCE, || !server.cli(&["PUBSUB", "CHANNELS"]).is_empty());
+    for round in 2..30 {
+        let save = |number: u32| {
+            let there = Arc::clone(&there);
+            let expected = if number % 3 == 0 { 1000 } else { round - 1 };
+            let next = record(round, "y");
+            let swap = move || there.swap(&key(number), Expected::Version(expected), &next, now());
+            (number, spawn(swap).unwrap())
+        };
+        let children: Vec<_> = (0..64).map(save).collect();
+        for (number, child) in children {
+            let wanted = if number % 3 == 0 { Swap::Conflict } else { Swap::Done };
+            assert_eq!(child.join().unwrap().unwrap(), wanted);
+        }
+    }
+    let mut wanted: Vec<_> = (0..64).filter(|number| number % 3 > 0).map(key).collect();
+    wanted.sort();
+    replace(&*there, &key(0), &record(2, "last"));
+    let is_last = |changes: &mut Vec<_>| changes.last() == Some(&(key(0), 2));
+    eventually("all was told", PATIENCE, || heard.changes.with(is_last));
+    heard.changes.with(|changes| {
+        for round in 2..30 {
+            let told = changes.iter().filter(|(it, version)| *version == round && *it != key(0));
+            let mut told: Vec<_> = told.map(|(key, _)| *key).collect();
+            told.sort();
+            assert_eq!(told, wanted, "round {round}");
+        }
+    });
+}
+
+/// What the manual says a user needs is enough, also for commands that many share.
+#[test]
+fn a_user_with_few_rights_will_do() {
+    let server = Server::start();
+    let rights =
+        ["@read", "@write", "@scripting", "@pubsub", "@connection", "info", "wait", "time"];
+    let mut rights = rights.map(|right| format!("+{right}")).to_vec();
+    let version = server.cli(&["INFO", "server"]);
+    rights.push("~test:*".to_owned());
+    if !version.contains("redis_version:6.0") {
+        rights.push("&test:*".to_owned());
+    }
+    let rights: Vec<_> = rights.iter().map(String::as_str).collect();
+    let (guest, _root) = as_user(&server, &rights);
+    guest.look_at_server().unwrap();
+    let node = Arc::new(TieredStore::new(guest, &TieredOptions::default()).unwrap());
+    eventually("it has a lease", PATIENCE, || node.trusts_memory());
+    let work = |number: u32| {
+        let node = Arc::clone(&node);
+        let work = move || {
+            create(&*node, &key(number), &record(1, "x"));
+            node.forget(&key(number));
+            assert_eq!(node.load(&key(number), now()).unwrap().unwrap().version, 1);
+            replace(&*node, &key(number), &record(2, "y"));
+            let renewed = Renewed { deadline: now() + HOUR, last_seen: now(), evictable: false };
+            assert_eq!(node.touch(&key(number), 2, renewed, now()).unwrap(), Touch::Done);
+            node.settle(&key(number)).unwrap();
+            let many: Vec<_> = (0..32).map(key).collect();
+            node.load_many(&many, now()).unwrap();
+        };
+        spawn(work).unwrap()
+    };
+    let children: Vec<_> = (0..32).map(work).collect();
+    children.into_iter().for_each(|child| child.join().unwrap());
+    assert_eq!(node.list(None, 100, now()).unwrap().len(), 32);
+    assert!(node.remove(&key(1)).unwrap());
 }
