@@ -90,10 +90,10 @@ fn the_refusal_of_one_save_is_its_own() {
     server.cli(&["SET", &format!("test:{}", key(3)), "foreign"]);
     server.cli(&["DEL", &format!("test:{}", key(4))]);
     server.cli(&["LPUSH", &format!("test:{}", key(4)), "foreign"]);
-    let save = |number| {
+    let save = |number: u32| {
         let store = Arc::clone(&store);
         let swap = move || {
-            let size = if number % 10 == 0 { 3_000_000 } else { 3 };
+            let size = if number.is_multiple_of(10) { 3_000_000 } else { 3 };
             store.swap(&key(number), Expected::Version(1), &record(2, vec![b'y'; size]), now())
         };
         spawn(swap).unwrap()
@@ -161,21 +161,22 @@ fn only_what_was_saved_is_told() {
         here.follow(&key(number), true);
     }
     eventually("it is subscribed", PATIENCE, || !server.cli(&["PUBSUB", "CHANNELS"]).is_empty());
+    let wrong = |number: u32| number.is_multiple_of(3);
     for round in 2..30 {
         let save = |number: u32| {
             let there = Arc::clone(&there);
-            let expected = if number % 3 == 0 { 1000 } else { round - 1 };
+            let expected = if wrong(number) { 1000 } else { round - 1 };
             let next = record(round, "y");
             let swap = move || there.swap(&key(number), Expected::Version(expected), &next, now());
             (number, spawn(swap).unwrap())
         };
         let children: Vec<_> = (0..64).map(save).collect();
         for (number, child) in children {
-            let wanted = if number % 3 == 0 { Swap::Conflict } else { Swap::Done };
+            let wanted = if wrong(number) { Swap::Conflict } else { Swap::Done };
             assert_eq!(child.join().unwrap().unwrap(), wanted);
         }
     }
-    let mut wanted: Vec<_> = (0..64).filter(|number| number % 3 > 0).map(key).collect();
+    let mut wanted: Vec<_> = (0..64).filter(|number| !wrong(*number)).map(key).collect();
     wanted.sort();
     replace(&*there, &key(0), &record(2, "last"));
     let is_last = |changes: &mut Vec<_>| changes.last() == Some(&(key(0), 2));
