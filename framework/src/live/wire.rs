@@ -18,7 +18,7 @@ use super::topic::Message;
 use super::topics::{Topics, WeakTopics, Wire};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::redis::{Listening, Redis, Sink, Topic};
+use crate::redis::{Listening, Redis, Sink};
 use crate::runtime::sync::ShortLock;
 use crate::runtime::{LogLimit, spawn_alone};
 

@@ -39,7 +39,8 @@ pub(crate) enum RedisError {
     Ask(String),
     /// The script has to be sent in full.
     NoScript,
-    /// Any other error of the server; the command was refused as a whole.
+    /// Any other error of the server: a command was refused as a whole, a script ended there, and
+    /// what it had written stays.
     Server(String),
     /// The server does not speak redis.
     Protocol(String),

@@ -18,7 +18,7 @@ const MAX_CALLS: usize = 64;
 const MAX_BYTES: usize = 64 * 1024;
 /// A call joins no command that was begun longer ago, as one has while the connection is
 /// choked: its time would be over with that of the first.
-const MAX_AGE: Duration = Duration::from_millis(2);
+const MAX_AGE: Duration = Duration::from_millis(5);
 
 /// What is wanted of one key.
 #[derive(Clone, Copy)]

@@ -142,6 +142,7 @@ impl Requests {
         deadline: Instant,
     ) {
         self.waiting += 1;
+        self.admitted += 1;
         let mut young = self.groups.iter_mut().rev().take_while(|group| group.is_young(deadline));
         if let Some(group) = young.find(|group| group.fits(call)) {
             return group.push(call, promise);

@@ -21,8 +21,9 @@ impl Shared {
             if state.epoch != epoch {
                 return None;
             }
-            state.attempt.failure = Some(why.clone());
             let wire = state.wire.take()?;
+            // The first reason is the one: the reader finds a closed connection, whoever closed it.
+            state.attempt.failure = Some(why.clone());
             state.since = Some(Instant::now());
             state.is_flushing = false;
             state.is_retiring = false;

@@ -29,7 +29,9 @@ fn put(redis: &Redis, script: &Script, key: &str) -> Result<Value, RedisError> {
 }
 
 fn link(server: &Server, timeout: Duration) -> Link {
-    let dialer = Dialer::new(&server.settings()).unwrap();
+    let mut settings = server.settings();
+    settings.connect_timeout = PATIENCE;
+    let dialer = Dialer::new(&settings).unwrap();
     let limits = LinkLimits { queue: 100, timeout, reconnect_max: timeout };
     Link::new(limits, Box::new(move || dialer.dial()))
 }
@@ -117,4 +119,20 @@ fn a_replica_that_refuses_within_a_script_is_left() {
     );
     server.cli(&["REPLICAOF", "NO", "ONE"]);
     eventually("it writes", PATIENCE, || put(&redis, &script, "k").is_ok());
+}
+
+#[test]
+fn a_dead_peer_is_called_so() {
+    let server = Server::start();
+    let link = link(&server, Duration::from_millis(100));
+    eventually("it works", PATIENCE, || link.call(Call::Get(b"k")).is_ok());
+    server.freeze();
+    eventually("the connection is given up", PATIENCE, || {
+        link.call(Call::Get(b"k")).is_err() && matches!(link.state(), LinkState::Down(..))
+    });
+    // Its reader finds that it was closed, and the next one cannot greet: neither is the reason.
+    sleep(Duration::from_millis(20));
+    let LinkState::Down(_, why) = link.state() else { panic!("{:?}", link.state()) };
+    server.thaw();
+    assert!(why.to_string().contains("does not answer"), "{why}");
 }
