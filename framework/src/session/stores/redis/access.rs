@@ -52,15 +52,10 @@ impl SessionStore for RedisStore {
         self.see_clock(now);
         let is_created = expected == Expected::Absent;
         let news = News::Changed { version: new.version, writer: self.writer(), is_created };
-        let kept = header::kept_ms(new.deadline, now);
         let answer = self.redis.each(&EachKey {
             script: &self.scripts.swap,
             key: &self.names.record(key),
-            args: &[
-                &scripts::expected(expected, now),
-                &header::encode(new),
-                itoa::Buffer::new().format(kept).as_bytes(),
-            ],
+            args: &[&scripts::wanted(expected, new, now), &header::encode(new)],
             shared: &news.encode(key),
         });
         if matches!(&answer, Err(error) if error.is_unknown_outcome()) {

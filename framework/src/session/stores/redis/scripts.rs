@@ -2,16 +2,20 @@
 
 use std::time::SystemTime;
 
+use smallvec::SmallVec;
+
 use super::super::millis::to_ms;
-use super::Names;
+use super::{Names, header};
 #[cfg(doc)]
 use crate::redis::EachKey;
 use crate::redis::Script;
-use crate::session::Expected;
+use crate::session::{Expected, Stored};
 
 /// Compare-and-swap, on any number of records at once; see [`EachKey`]. Keys: the records.
-/// Arguments for each: what is expected, as [`expected`] writes it; the new string; how long
-/// to keep it in ms. Shared: what to tell the channel of each. Answers a digit for each record.
+/// Arguments for each: what is wanted, as [`wanted`] writes it; the new string. Shared: what to
+/// tell the channel of each. Answers a digit for each record.
+///
+/// A record whose deadline stays keeps its expiry, which costs redis as much as the rest of a SET.
 ///
 /// When redis is full a swap that makes nothing larger is still done, so that a logout is: a
 /// script that has written something may go on writing, and PEXPIRE is always allowed. Whether it
@@ -26,19 +30,26 @@ local pcall, unpack = redis.pcall, struct.unpack
 local said, told, refused = {}, ARGV[#ARGV], ''
 local is_done, is_full = true, false
 for i = 1, #KEYS do
-  local key, value, kept = KEYS[i], ARGV[3 * i - 1], ARGV[3 * i]
-  local creates, now, expected = unpack('>BI8c8', ARGV[3 * i - 2])
+  local key, value = KEYS[i], ARGV[2 * i]
+  local creates, now, expected, until_ms = unpack('>BI8c8I8', ARGV[2 * i - 1])
   local head = pcall('GETRANGE', key, '0', '16')
-  local digit = '2'
+  local digit, stays = '2', false
   if #head == 17 then
     local format, version, deadline = unpack('>Bc8I8', head)
-    if format == 1 and deadline > now then digit = version == expected and '0' or '1' end
+    if format == 1 and deadline > now then
+      digit, stays = version == expected and '0' or '1', deadline == until_ms
+    end
   elseif head.err and not string.find(head.err, 'WRONGTYPE', 1, true) then
     digit, refused = 'e', head.err
   end
   if creates == 1 and digit ~= 'e' then digit = digit == '2' and '0' or '1' end
   if digit == '0' and not is_full then
-    local err = pcall('SET', key, value, 'PX', kept).err
+    local err
+    if stays then
+      err = pcall('SET', key, value, 'KEEPTTL').err
+    else
+      err = pcall('SET', key, value, 'PX', string.sub(ARGV[2 * i - 1], 26)).err
+    end
     if err and string.find(err, 'OOM', 1, true) then
       is_full = true
     elseif err then
@@ -49,6 +60,7 @@ for i = 1, #KEYS do
     if creates == 1 or redis.call('STRLEN', key) < #value then
       digit = '3'
     else
+      local kept = string.sub(ARGV[2 * i - 1], 26)
       redis.call('PEXPIRE', key, kept)
       redis.call('SET', key, value, 'PX', kept)
     end
@@ -67,15 +79,19 @@ if told ~= '' then redis.call('PUBLISH', 'CHANNEL', told) end
 return table.concat(said) .. refused
 ";
 
-/// What a swap expects to find: whether nothing, now in ms, the version.
-pub(super) fn expected(expected: Expected, now: SystemTime) -> [u8; 17] {
+/// What a swap wants: whether to find nothing (1 byte), now in ms, the version to find, the new
+/// deadline in ms (8 each), and in digits how long redis is to keep the record in ms.
+pub(super) fn wanted(expected: Expected, new: &Stored, now: SystemTime) -> SmallVec<[u8; 48]> {
     let (creates, version) = match expected {
         Expected::Absent => (1, 0),
         Expected::Version(version) => (0, version),
     };
-    let mut bytes = [creates; 17];
-    bytes[1..9].copy_from_slice(&to_ms(now).to_be_bytes());
-    bytes[9..].copy_from_slice(&version.to_be_bytes());
+    let mut bytes = SmallVec::from_slice(&[creates]);
+    for number in [to_ms(now), version, to_ms(new.deadline)] {
+        bytes.extend_from_slice(&number.to_be_bytes());
+    }
+    let kept = header::kept_ms(new.deadline, now);
+    bytes.extend_from_slice(itoa::Buffer::new().format(kept).as_bytes());
     bytes
 }
 

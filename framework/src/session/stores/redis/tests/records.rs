@@ -103,3 +103,42 @@ fn apps_with_other_prefixes_do_not_see_each_other() {
     assert!(blog.list(None, 10, now()).unwrap().is_empty());
     assert_eq!(shop.list(None, 10, now()).unwrap().len(), 1);
 }
+
+#[test]
+fn redis_keeps_a_record_as_long_as_its_newest_deadline_says() {
+    let server = Server::start();
+    let store = store(&server);
+    let kept_for = || {
+        let left: u64 = server.cli(&["PTTL", &format!("test:{}", key(1))]).parse().unwrap();
+        Duration::from_millis(left)
+    };
+    let begun = now();
+    let at = |version, deadline| Stored { deadline, ..record(version, "x") };
+    // A minute longer than it lives; a slow machine may have taken half of it.
+    let expect = |hours: u32| {
+        let kept = kept_for();
+        assert!(kept > HOUR * hours + HOUR / 120 && kept <= HOUR * hours + HOUR / 60, "{kept:?}");
+    };
+    create(&store, &key(1), &at(1, begun + HOUR));
+    expect(1);
+    // The same deadline: the expiry is left as it is, whatever it is.
+    server.cli(&["PEXPIRE", &format!("test:{}", key(1)), "7250000"]);
+    let swap = |version, deadline| {
+        let expected = Expected::Version(version - 1);
+        assert_eq!(
+            store.swap(&key(1), expected, &at(version, deadline), now()).unwrap(),
+            Swap::Done
+        );
+    };
+    swap(2, begun + HOUR);
+    expect(2);
+    swap(3, begun + 3 * HOUR);
+    expect(3);
+    swap(4, begun + HOUR);
+    expect(1);
+    let renewed = Renewed { deadline: begun + 2 * HOUR, last_seen: begun, evictable: false };
+    assert_eq!(store.touch(&key(1), 4, renewed, now()).unwrap(), Touch::Done);
+    expect(2);
+    swap(5, begun + 2 * HOUR);
+    expect(2);
+}
