@@ -71,7 +71,10 @@ SUITES = [
         budgets=(
             Budget("maypole-file", "rps", True, 4.0, "php"),
             Budget("maypole-file", "rps", True, 4.0, "php-kept"),
+            Budget("maypole-file", "rps", True, 0.4, "maypole-table"),
             Budget("maypole-file", "lost", False, 0),
+            Budget("maypole-table", "rps", True, 1.3, "poem"),
+            Budget("maypole-table", "lost", False, 0),
         ),
     ),
     Suite(
