@@ -119,6 +119,11 @@ fn sockets_close_when_their_session_ends() {
         expect_text(&mut silent, "0");
         let mut stream = server.connect();
         stream.send(format!("GET /events HTTP/1.1\r\nHost: x\r\n{cookie}\r\n"));
+        wait_until("the stream has begun", PATIENCE, || {
+            let mut seen = [0; 1024];
+            let count = stream.stream().peek(&mut seen).expect("an answer");
+            seen[..count].windows(7).any(|seven| seven == b"data: 0")
+        });
         let (mut other, _) = visitor(&server);
         let mut others = open_with(&server, "/live", &cookie_line(&other));
         expect_text(&mut others, "0");

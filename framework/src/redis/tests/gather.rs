@@ -132,15 +132,15 @@ fn large_ones_travel_apart_and_small_ones_with_them() {
 fn late_answers_reach_nobody_else() {
     let server = Server::start();
     let mut settings = server.settings();
-    settings.command_timeout = Duration::from_millis(150);
+    settings.command_timeout = Duration::from_millis(300);
     let redis = Redis::open(&settings).unwrap();
     let script = Script::new(ADD);
     let pauses = redis.clone();
     let pause = spawn(move || {
         for _ in 0..3 {
             // Longer than the time-out, shorter than what makes a peer dead.
-            pauses.ask(cmd("DEBUG").arg("SLEEP").arg("0.25")).ok();
-            sleep(Duration::from_millis(100));
+            pauses.ask(cmd("DEBUG").arg("SLEEP").arg("0.45")).ok();
+            sleep(Duration::from_millis(400));
         }
     });
     at_once(&redis, move |redis, number| {
