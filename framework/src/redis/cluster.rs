@@ -264,7 +264,6 @@ impl Cluster {
         Ok(masters.iter().map(|address| self.link(address)).collect())
     }
 
-    /// Up while one node is.
     /// The shared connection to the master of `key`.
     pub(super) fn link_of(&self, key: &[u8]) -> Result<Arc<Link>, RedisError> {
         if self.map.with(|map| map.slots.is_empty()) {
@@ -275,6 +274,7 @@ impl Cluster {
         address.map(|address| self.link(&address)).ok_or_else(unknown)
     }
 
+    /// Up while one node is.
     pub(super) fn state(&self) -> LinkState {
         let links: Vec<_> = self.map.with(|map| map.links.values().cloned().collect());
         let mut states = links.iter().map(|link| link.state()).collect::<Vec<_>>();

@@ -171,16 +171,10 @@ impl Group {
 }
 
 impl EachKey<'_> {
-    /// The command that makes this call alone.
-    pub(super) fn by_hash(&self) -> Cmd {
+    /// The command that makes this call alone, by hash or in full.
+    pub(super) fn alone(&self, run: impl Fn(&Script, &[&[u8]], &[&[u8]]) -> Cmd) -> Cmd {
         let args: Vec<_> = self.args.iter().copied().chain([self.shared]).collect();
-        self.script.by_hash(&[self.key], &args)
-    }
-
-    /// As [`by_hash`](Self::by_hash), for a server that does not know the script.
-    pub(super) fn in_full(&self) -> Cmd {
-        let args: Vec<_> = self.args.iter().copied().chain([self.shared]).collect();
-        self.script.in_full(&[self.key], &args)
+        run(self.script, &[self.key], &args)
     }
 }
 

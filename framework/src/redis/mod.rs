@@ -26,7 +26,6 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 
 pub(crate) use error::{Answer, RedisError};
-pub(crate) use exclusive::Exclusive;
 use gather::Call;
 pub(crate) use gather::EachKey;
 pub(crate) use link::LinkState;
@@ -37,7 +36,7 @@ use crate::config::{RedisServers, RedisSettings};
 use crate::error::Result;
 use cluster::Cluster;
 use dial::Dialer;
-use exclusive::Pool;
+use exclusive::{Exclusive, Pool};
 use link::{Link, LinkLimits};
 
 /// One `[redis.NAME]`; clones share its connections.
@@ -150,10 +149,10 @@ impl Redis {
     pub(crate) fn each(&self, each: &EachKey<'_>) -> Answer {
         let answer = match &self.inner.way {
             Way::One(link) => link.call(Call::Each(each)),
-            Way::Many(_) => gather::verdict(self.ask(&each.by_hash())),
+            Way::Many(_) => gather::verdict(self.ask(&each.alone(Script::by_hash))),
         };
         match answer {
-            Err(RedisError::NoScript) => gather::verdict(self.ask(&each.in_full())),
+            Err(RedisError::NoScript) => gather::verdict(self.ask(&each.alone(Script::in_full))),
             answer => answer,
         }
     }
@@ -170,7 +169,7 @@ impl Redis {
     ///
     /// # Errors
     /// When none gets free in time, or none can be made.
-    pub(crate) fn exclusive(&self) -> Result<Exclusive, RedisError> {
+    fn exclusive(&self) -> Result<Exclusive, RedisError> {
         self.inner.pool.take()
     }
 

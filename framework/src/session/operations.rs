@@ -159,8 +159,8 @@ pub(crate) fn apply<'a>(
 /// The bytes of a value.
 ///
 /// # Errors
-/// `SessionValue`, naming `key`, if `value` refuses to be serialized, or is nested so deeply that it could not be
-/// read again.
+/// `SessionValue`, naming `key`, if `value` refuses to be serialized, or is nested so deeply that it
+/// could not be read again.
 pub(crate) fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Value> {
     let mut bytes = SmallVec::<[u8; SHORT]>::new();
     ciborium::into_writer(value, &mut bytes).map_err(|_| {
@@ -181,8 +181,8 @@ pub(crate) fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Valu
 /// The value in `bytes`.
 ///
 /// # Errors
-/// `SessionValue`, naming `key`, expected type and what is there. What is there is named by its kind
-/// only: values do not belong in a log.
+/// `SessionValue`, naming `key`, expected type and what is there. That is named by its kind only:
+/// values do not belong in a log.
 pub(crate) fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {
     let mut rest = bytes;
     // ciborium's own buffer is 4 KiB, zeroed for each value; a short value needs none of that, and
