@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Value};
+use smallvec::SmallVec;
 
 use super::error::{Answer, RedisError, sorted};
 use super::script::Script;
@@ -30,16 +31,18 @@ pub(super) enum Call<'a> {
 }
 
 /// A call of a script that is made for many keys: KEYS are theirs, ARGV the arguments of all of
-/// them, as many for each, and last all that is `shared`, put together.
+/// them, as many for each, and last what they share: of each shared argument every call brings its
+/// part.
 ///
 /// It answers a string: a digit for each key, and after the last one the error, if any, that the
-/// digit `e` stands for.
+/// digit `e` stands for. An empty one is 0 for all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EachKey<'a> {
     pub(crate) script: &'a Script,
     pub(crate) key: &'a [u8],
-    pub(crate) args: &'a [&'a [u8]],
-    pub(crate) shared: &'a [u8],
+    /// Each in pieces, which nobody has to join before.
+    pub(crate) args: &'a [&'a [&'a [u8]]],
+    pub(crate) shared: &'a [&'a [u8]],
 }
 
 /// Those who wait for one command; `None` is one whose time is over.
@@ -91,15 +94,18 @@ pub(super) struct Group {
 pub(super) struct Bytes {
     keys: Vec<u8>,
     args: Vec<u8>,
-    shared: Vec<u8>,
+    /// One for each shared argument.
+    shared: SmallVec<[Vec<u8>; 2]>,
 }
 
 impl Bytes {
     /// Empty, or nothing if it is too large to be kept.
     pub(super) fn cleared(mut self) -> Option<Self> {
-        let all = [&mut self.keys, &mut self.args, &mut self.shared];
-        let is_small = all.iter().all(|part| part.capacity() <= 2 * MAX_BYTES);
-        all.into_iter().for_each(Vec::clear);
+        let mut is_small = true;
+        for part in [&mut self.keys, &mut self.args].into_iter().chain(&mut self.shared) {
+            is_small &= part.capacity() <= 2 * MAX_BYTES;
+            part.clear();
+        }
         is_small.then_some(self)
     }
 }
@@ -124,7 +130,7 @@ impl Group {
     pub(super) fn fits(&self, call: Call<'_>) -> bool {
         let is_alike = match (&self.script, call) {
             (None, Call::Get(_)) => true,
-            (Some(script), Call::Each(each)) => script == each.script,
+            (Some(script), Call::Each(each)) => script.hash() == each.script.hash(),
             _ => false,
         };
         is_alike && self.callers.waiting.len() < MAX_CALLS && self.bytes.args.len() < MAX_BYTES
@@ -135,12 +141,15 @@ impl Group {
         self.parts += 1;
         let Bytes { keys, args, shared } = &mut self.bytes;
         match call {
-            Call::Get(key) => bulk(keys, key),
+            Call::Get(key) => bulk(keys, &[key]),
             Call::Each(each) => {
-                bulk(keys, each.key);
+                bulk(keys, &[each.key]);
                 each.args.iter().for_each(|arg| bulk(args, arg));
                 self.parts += each.args.len();
-                shared.extend_from_slice(each.shared);
+                shared.resize_with(each.shared.len(), Vec::new);
+                for (all, part) in shared.iter_mut().zip(each.shared) {
+                    all.extend_from_slice(part);
+                }
             }
         }
     }
@@ -148,20 +157,21 @@ impl Group {
     /// Writes the command.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let Bytes { keys, args, shared } = &self.bytes;
-        out.reserve(keys.len() + args.len() + shared.len() + 128);
+        let shared_len = shared.iter().map(|part| part.len() + 16).sum::<usize>();
+        out.reserve(keys.len() + args.len() + shared_len + 128);
         let Some(script) = &self.script else {
             list(out, self.parts + 1);
             // Alone, it is what it is.
-            bulk(out, if self.parts == 1 { b"GET" } else { b"MGET" });
+            bulk(out, &[if self.parts == 1 { b"GET" } else { b"MGET" }]);
             return out.extend_from_slice(keys);
         };
-        list(out, self.parts + 4);
-        bulk(out, b"EVALSHA");
-        bulk(out, script.hash().as_bytes());
-        bulk(out, itoa::Buffer::new().format(self.callers.waiting.len()).as_bytes());
+        list(out, self.parts + 3 + shared.len());
+        bulk(out, &[b"EVALSHA"]);
+        bulk(out, &[script.hash().as_bytes()]);
+        bulk(out, &[itoa::Buffer::new().format(self.callers.waiting.len()).as_bytes()]);
         out.extend_from_slice(keys);
         out.extend_from_slice(args);
-        bulk(out, shared);
+        shared.iter().for_each(|part| bulk(out, &[part]));
     }
 
     /// Those who wait, and what the next group may be made of.
@@ -173,7 +183,9 @@ impl Group {
 impl EachKey<'_> {
     /// The command that makes this call alone, by hash or in full.
     pub(super) fn alone(&self, run: impl Fn(&Script, &[&[u8]], &[&[u8]]) -> Cmd) -> Cmd {
-        let args: Vec<_> = self.args.iter().copied().chain([self.shared]).collect();
+        let args: Vec<_> = self.args.iter().map(|pieces| pieces.concat()).collect();
+        let args: Vec<_> =
+            args.iter().map(Vec::as_slice).chain(self.shared.iter().copied()).collect();
         run(self.script, &[self.key], &args)
     }
 }
@@ -188,6 +200,9 @@ pub(super) fn verdict(answer: Answer) -> Answer {
 
 /// What a script said of each of `count` keys.
 fn verdicts(said: &[u8], count: usize) -> Vec<Answer> {
+    if said.is_empty() {
+        return vec![Ok(Value::Int(0)); count];
+    }
     let Some((digits, error)) = said.split_at_checked(count) else {
         return vec![Err(odd()); count];
     };
@@ -217,10 +232,12 @@ fn list(out: &mut Vec<u8>, parts: usize) {
     number(out, b'*', parts);
 }
 
-fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.reserve(bytes.len() + 16);
-    number(out, b'$', bytes.len());
-    out.extend_from_slice(bytes);
+/// One argument, in pieces.
+fn bulk(out: &mut Vec<u8>, pieces: &[&[u8]]) {
+    let len = pieces.iter().map(|piece| piece.len()).sum();
+    out.reserve(len + 16);
+    number(out, b'$', len);
+    pieces.iter().for_each(|piece| out.extend_from_slice(piece));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -244,6 +261,7 @@ mod tests {
         assert_eq!(verdicts(b"e-READONLY a replica\r\n", 1), [Err(RedisError::ReadOnly)]);
         assert_eq!(verdicts(b"eOOM command not allowed", 1), [Err(RedisError::OutOfMemory)]);
         assert!(matches!(verdicts(b"e", 1)[..], [Err(RedisError::Server(_))]));
+        assert_eq!(verdicts(b"", 2), [Ok(Value::Int(0)), Ok(Value::Int(0))]);
         let short = verdicts(b"00", 3);
         assert!(short.len() == 3 && short.iter().all(Result::is_err), "{short:?}");
     }

@@ -22,8 +22,9 @@ redis.call('APPEND', 'log', ARGV[#ARGV])
 return table.concat(said) .. refused";
 
 fn add(redis: &Redis, script: &Script, key: &str, number: &str) -> Answer {
-    let args: &[&[u8]] = &[number.as_bytes()];
-    redis.each(&EachKey { script, key: key.as_bytes(), args, shared: b"+" })
+    // In pieces, of which the second is empty.
+    let args: &[&[&[u8]]] = &[&[number.as_bytes(), b""]];
+    redis.each(&EachKey { script, key: key.as_bytes(), args, shared: &[b"+"] })
 }
 
 /// Runs `work` on as many coroutines as there are callers, at the same time.
@@ -122,7 +123,8 @@ fn large_ones_travel_apart_and_small_ones_with_them() {
     at_once(&redis, move |redis, number| {
         let value = vec![b'x'; if number % 2 == 0 { 300_000 } else { 3 }];
         let key = number.to_string();
-        let each = EachKey { script: &script, key: key.as_bytes(), args: &[&value], shared: b"" };
+        let each =
+            EachKey { script: &script, key: key.as_bytes(), args: &[&[&value]], shared: &[b""] };
         assert_eq!(redis.each(&each), Ok(Value::Int(1)));
         assert_eq!(redis.get(b"unknown"), Ok(Value::Nil));
     });

@@ -25,7 +25,7 @@ end
 return table.concat(said) .. refused";
 
 fn put(redis: &Redis, script: &Script, key: &str) -> Result<Value, RedisError> {
-    redis.each(&EachKey { script, key: key.as_bytes(), args: &[b"v"], shared: b"" })
+    redis.each(&EachKey { script, key: key.as_bytes(), args: &[&[b"v"]], shared: &[b""] })
 }
 
 fn link(server: &Server, timeout: Duration) -> Link {

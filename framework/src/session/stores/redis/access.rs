@@ -55,8 +55,8 @@ impl SessionStore for RedisStore {
         let answer = self.redis.each(&EachKey {
             script: &self.scripts.swap,
             key: &self.names.record(key),
-            args: &[&scripts::wanted(expected, new, now), &header::encode(new)],
-            shared: &news.encode(key),
+            args: &[&[&scripts::wanted(expected, new, now)], &[&header::encode(new), &new.bytes]],
+            shared: &[&scripts::times(new, now), &news.encode(key)],
         });
         if matches!(&answer, Err(error) if error.is_unknown_outcome()) {
             self.change_writer();

@@ -26,16 +26,21 @@ const SLACK: Duration = Duration::from_secs(60);
 /// Redis refuses times that do not fit beside its own clock; nobody waits that long.
 const LONGEST_MS: u64 = 1000 * 365 * 86_400_000;
 
-/// The whole string.
-pub(super) fn encode(stored: &Stored) -> Vec<u8> {
-    let mut value = Vec::with_capacity(HEADER_BYTES + stored.bytes.len());
-    value.push(FORMAT);
-    value.extend_from_slice(&stored.version.to_be_bytes());
-    value.extend_from_slice(&to_ms(stored.deadline).to_be_bytes());
-    value.extend_from_slice(&to_ms(stored.last_seen).to_be_bytes());
-    value.push(u8::from(stored.evictable));
-    value.extend_from_slice(&stored.bytes);
-    value
+/// What stands before a record's bytes.
+pub(super) fn encode(stored: &Stored) -> [u8; HEADER_BYTES] {
+    let mut bytes = [0; HEADER_BYTES];
+    bytes[..17].copy_from_slice(&beginning(Some(stored.version), stored.deadline));
+    bytes[17..25].copy_from_slice(&to_ms(stored.last_seen).to_be_bytes());
+    bytes[25] = u8::from(stored.evictable);
+    bytes
+}
+
+/// How a record with this version begins; without one it is what no record begins with.
+pub(super) fn beginning(version: Option<u64>, deadline: SystemTime) -> [u8; 17] {
+    let mut bytes = [version.map_or(0, |_| FORMAT); 17];
+    bytes[1..9].copy_from_slice(&version.unwrap_or_default().to_be_bytes());
+    bytes[9..].copy_from_slice(&to_ms(deadline).to_be_bytes());
+    bytes
 }
 
 /// The record in a string; `None` if it is not one of ours.
@@ -91,7 +96,7 @@ mod tests {
             last_seen: UNIX_EPOCH + Duration::from_millis(3),
             evictable: true,
         };
-        let value = encode(&stored);
+        let value = [&encode(&stored)[..], &stored.bytes].concat();
         assert_eq!(decode(value.clone()), Some(stored));
         assert!(decode(value[..HEADER_BYTES - 1].to_vec()).is_none());
         assert!(decode([&[9][..], &value[1..]].concat()).is_none(), "another format");

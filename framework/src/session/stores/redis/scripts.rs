@@ -12,10 +12,13 @@ use crate::redis::Script;
 use crate::session::{Expected, Stored};
 
 /// Compare-and-swap, on any number of records at once; see [`EachKey`]. Keys: the records.
-/// Arguments for each: what is wanted, as [`wanted`] writes it; the new string. Shared: what to
-/// tell the channel of each. Answers a digit for each record.
+/// Arguments for each: what is wanted, as [`wanted`] writes it; the new string. Shared: the
+/// [`times`] of each; what to tell the channel of each. Answers a digit for each record, or nothing
+/// when all are done.
 ///
-/// A record whose deadline stays keeps its expiry, which costs redis as much as the rest of a SET.
+/// What is wanted begins as the record does. Mostly it is the beginning to the byte, deadline
+/// included: then nothing has to be looked at any closer, and the record keeps its expiry, which
+/// costs redis as much as the rest of a SET.
 ///
 /// When redis is full a swap that makes nothing larger is still done, so that a logout is: a
 /// script that has written something may go on writing, and PEXPIRE is always allowed. Whether it
@@ -27,71 +30,78 @@ use crate::session::{Expected, Stored};
 /// Numbers for commands are written as strings: Lua formats its own slowly.
 const SWAP: &str = "\
 local pcall, unpack = redis.pcall, struct.unpack
-local said, told, refused = {}, ARGV[#ARGV], ''
-local is_done, is_full = true, false
+local times, told, said, refused, is_full = ARGV[#ARGV - 1], ARGV[#ARGV]
 for i = 1, #KEYS do
-  local key, value = KEYS[i], ARGV[2 * i]
-  local creates, now, expected, until_ms = unpack('>BI8c8I8', ARGV[2 * i - 1])
+  local key, wanted, value = KEYS[i], ARGV[2 * i - 1], ARGV[2 * i]
   local head = pcall('GETRANGE', key, '0', '16')
-  local digit, stays = '2', false
-  if #head == 17 then
-    local format, version, deadline = unpack('>Bc8I8', head)
-    if format == 1 and deadline > now then
-      digit, stays = version == expected and '0' or '1', deadline == until_ms
+  if head ~= wanted or pcall('SET', key, value, 'KEEPTTL').err then
+    local format, expected = unpack('>Bc8', wanted)
+    local now, kept = unpack('>I8I8', times, 16 * i - 15)
+    kept = string.format('%d', kept)
+    local creates, digit = format == 0, '2'
+    if #head == 17 then
+      local format, version, deadline = unpack('>Bc8I8', head)
+      if format == 1 and deadline > now then digit = version == expected and '0' or '1' end
+    elseif head.err and not string.find(head.err, 'WRONGTYPE', 1, true) then
+      digit, refused = 'e', head.err
     end
-  elseif head.err and not string.find(head.err, 'WRONGTYPE', 1, true) then
-    digit, refused = 'e', head.err
+    if creates and digit ~= 'e' then digit = digit == '2' and '0' or '1' end
+    if digit == '0' and not is_full then
+      local err = pcall('SET', key, value, 'PX', kept).err
+      if err and string.find(err, 'OOM', 1, true) then
+        is_full = true
+      elseif err then
+        digit, refused = 'e', err
+      end
+    end
+    if digit == '0' and is_full then
+      if creates or redis.call('STRLEN', key) < #value then
+        digit = '3'
+      else
+        redis.call('PEXPIRE', key, kept)
+        redis.call('SET', key, value, 'PX', kept)
+      end
+    end
+    if digit ~= '0' then
+      said = said or {}
+      said[i] = digit
+    end
   end
-  if creates == 1 and digit ~= 'e' then digit = digit == '2' and '0' or '1' end
-  if digit == '0' and not is_full then
-    local err
-    if stays then
-      err = pcall('SET', key, value, 'KEEPTTL').err
-    else
-      err = pcall('SET', key, value, 'PX', string.sub(ARGV[2 * i - 1], 26)).err
-    end
-    if err and string.find(err, 'OOM', 1, true) then
-      is_full = true
-    elseif err then
-      digit, refused = 'e', err
-    end
-  end
-  if digit == '0' and is_full then
-    if creates == 1 or redis.call('STRLEN', key) < #value then
-      digit = '3'
-    else
-      local kept = string.sub(ARGV[2 * i - 1], 26)
-      redis.call('PEXPIRE', key, kept)
-      redis.call('SET', key, value, 'PX', kept)
-    end
-  end
-  is_done = is_done and digit == '0'
-  said[i] = digit
 end
-if not is_done then
+if said then
   local news = {}
-  for i, digit in ipairs(said) do
-    if digit == '0' then news[#news + 1] = string.sub(told, 49 * i - 48, 49 * i) end
+  for i = 1, #KEYS do
+    if not said[i] then
+      said[i] = '0'
+      news[#news + 1] = string.sub(told, 49 * i - 48, 49 * i)
+    end
   end
   told = table.concat(news)
 end
 if told ~= '' then redis.call('PUBLISH', 'CHANNEL', told) end
-return table.concat(said) .. refused
+return said and table.concat(said) .. (refused or '') or ''
 ";
 
-/// What a swap wants: whether to find nothing (1 byte), now in ms, the version to find, the new
-/// deadline in ms (8 each), and in digits how long redis is to keep the record in ms.
-pub(super) fn wanted(expected: Expected, new: &Stored, now: SystemTime) -> SmallVec<[u8; 48]> {
-    let (creates, version) = match expected {
-        Expected::Absent => (1, 0),
-        Expected::Version(version) => (0, version),
+/// What a swap wants to find: how a record with this version and the new deadline begins. One byte
+/// more, so that no record begins like it, when there is to be none (format 0), or when the
+/// deadline is over.
+pub(super) fn wanted(expected: Expected, new: &Stored, now: SystemTime) -> SmallVec<[u8; 24]> {
+    let version = match expected {
+        Expected::Absent => None,
+        Expected::Version(version) => Some(version),
     };
-    let mut bytes = SmallVec::from_slice(&[creates]);
-    for number in [to_ms(now), version, to_ms(new.deadline)] {
-        bytes.extend_from_slice(&number.to_be_bytes());
+    let mut bytes = SmallVec::from_slice(&header::beginning(version, new.deadline));
+    if version.is_none() || new.deadline <= now {
+        bytes.push(0);
     }
-    let kept = header::kept_ms(new.deadline, now);
-    bytes.extend_from_slice(itoa::Buffer::new().format(kept).as_bytes());
+    bytes
+}
+
+/// Now, and how long redis is to keep the record, in ms.
+pub(super) fn times(new: &Stored, now: SystemTime) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&to_ms(now).to_be_bytes());
+    bytes[8..].copy_from_slice(&header::kept_ms(new.deadline, now).to_be_bytes());
     bytes
 }
 
