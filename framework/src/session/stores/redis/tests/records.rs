@@ -142,3 +142,15 @@ fn redis_keeps_a_record_as_long_as_its_newest_deadline_says() {
     swap(5, begun + 2 * HOUR);
     expect(2);
 }
+
+#[test]
+fn a_swap_that_keeps_a_deadline_which_is_over_finds_nothing() {
+    let server = Server::start();
+    let store = store(&server);
+    let one = record(1, "x");
+    create(&store, &key(1), &one);
+    let two = Stored { version: 2, ..one.clone() };
+    let swap = |now| store.swap(&key(1), Expected::Version(1), &two, now).unwrap();
+    assert_eq!(swap(one.deadline), Swap::Missing);
+    assert_eq!(swap(one.deadline - Duration::from_millis(1)), Swap::Done);
+}
