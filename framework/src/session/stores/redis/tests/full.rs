@@ -22,8 +22,9 @@ fn a_full_redis_refuses_new_sessions_and_lets_old_ones_end() {
     let renewed = Renewed { deadline: now() + HOUR, last_seen: now(), evictable: false };
     assert_eq!(store.touch(&key(1), 2, renewed, now()).unwrap(), Touch::Done);
     replace(&store, &key(1), &record(3, "tombstone"));
+    replace(&store, &key(1), &record(4, "tombstone"));
     assert_eq!(store.load(&key(1), now()).unwrap().unwrap().bytes, b"tombstone");
-    let stale = store.swap(&key(1), Expected::Version(2), &record(4, "x"), now()).unwrap();
+    let stale = store.swap(&key(1), Expected::Version(2), &record(5, "x"), now()).unwrap();
     assert_eq!(stale, Swap::Conflict, "answers are as good as ever");
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
     create(&store, &key(2), &record(1, "x"));
