@@ -299,6 +299,9 @@ fn failed(error: StoreError) -> Error {
         StoreError::Unsupported => {
             Error::new(ErrorKind::Internal, "this session store cannot list its records")
         }
+        StoreError::Refused(_) => {
+            Error::new(ErrorKind::StoreUnavailable, "the session store refuses").caused_by(error)
+        }
         error => Error::new(ErrorKind::StoreUnavailable, "the session store gave no answer")
             .caused_by(error),
     }

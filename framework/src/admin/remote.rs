@@ -45,7 +45,7 @@ impl Remote {
         });
         let welcome = welcome.map_err(|error| {
             io::Error::other(match error {
-                StoreError::Unavailable(cause) => cause.to_string(),
+                StoreError::Unavailable(cause) | StoreError::Refused(cause) => cause.to_string(),
                 error => error.to_string(),
             })
         })?;

@@ -234,6 +234,7 @@ const UNAVAILABLE: u8 = 1;
 const FULL: u8 = 2;
 const TOO_LARGE: u8 = 3;
 const UNSUPPORTED: u8 = 4;
+const REFUSED: u8 = 5;
 
 /// The frame of an answer.
 pub(super) fn answer(outcome: Result<Fields, StoreError>) -> Vec<u8> {
@@ -251,6 +252,7 @@ pub(super) fn answer(outcome: Result<Fields, StoreError>) -> Vec<u8> {
         StoreError::TooLarge => out.byte(TOO_LARGE),
         StoreError::Unsupported => out.byte(UNSUPPORTED),
         StoreError::Unavailable(cause) => out.byte(UNAVAILABLE).bytes(cause.to_string().as_bytes()),
+        StoreError::Refused(cause) => out.byte(REFUSED).bytes(cause.to_string().as_bytes()),
     };
     out.0
 }
@@ -263,12 +265,14 @@ pub(super) fn read_answer(frame: &[u8]) -> Result<Reader<'_>, StoreError> {
         Some(FULL) => StoreError::Full,
         Some(TOO_LARGE) => StoreError::TooLarge,
         Some(UNSUPPORTED) => StoreError::Unsupported,
-        Some(UNAVAILABLE) => {
-            let cause = text(&mut reader).unwrap_or_default();
-            StoreError::unavailable(format!("the running server says: {cause}"))
-        }
+        Some(UNAVAILABLE) => StoreError::unavailable(said(&mut reader)),
+        Some(REFUSED) => StoreError::refused(said(&mut reader)),
         _ => StoreError::unavailable("the running server gave an answer that is none"),
     })
+}
+
+fn said(reader: &mut Reader<'_>) -> String {
+    format!("the running server says: {}", text(reader).unwrap_or_default())
 }
 
 pub(super) fn write_frame(mut to: impl Write, frame: &[u8]) -> io::Result<()> {
@@ -388,10 +392,13 @@ mod tests {
             let frame = answer(Err(error));
             assert_eq!(read_answer(&frame).map(|_| ()).unwrap_err().to_string(), words);
         }
-        let frame = answer(Err(StoreError::unavailable("the disk is gone")));
-        let error = read_answer(&frame).map(|_| ()).unwrap_err();
-        let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert_eq!(cause, "the running server says: the disk is gone");
+        for error in [StoreError::unavailable("the disk"), StoreError::refused("the disk")] {
+            let words = error.to_string();
+            let error = read_answer(&answer(Err(error))).map(|_| ()).unwrap_err();
+            assert_eq!(error.to_string(), words, "one is not taken for the other");
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert_eq!(cause, "the running server says: the disk");
+        }
         assert!(read_answer(&[]).is_err() && read_answer(&[99]).is_err());
     }
 }

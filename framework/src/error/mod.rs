@@ -60,7 +60,8 @@ pub enum ErrorKind {
     SessionConflict,
     /// The store holds as many sessions as it may: 503.
     StoreFull,
-    /// The store cannot be reached or failed; nothing is known about the session: 503.
+    /// The store cannot be reached, failed, or cannot do it now: 503. Its own error, the
+    /// [`source`](Error::source), tells whether anything may be stored nevertheless.
     StoreUnavailable,
 }
 

@@ -7,6 +7,12 @@ use redis::{ServerError, ServerErrorKind, Value};
 /// An answer to one command.
 pub(crate) type Answer = Result<Value, RedisError>;
 
+/// What redis calls a script by where it ended with an error.
+const IN_A_SCRIPT: &str = "@user_script";
+
+/// How Redis up to 7.0 tells a script that its user may not do what it wants to do.
+const NOT_FOR_THIS_USER: &str = "The user executing the script can't run this command";
+
 /// Why a command has no value. [`is_unknown_outcome`](Self::is_unknown_outcome) tells whether it
 /// may have been carried out nevertheless.
 #[non_exhaustive]
@@ -52,6 +58,28 @@ impl RedisError {
         matches!(self, Self::Lost(_) | Self::Timeout { sent: true } | Self::Protocol(_))
     }
 
+    /// Whether the command surely changed nothing, and nothing will come of it.
+    ///
+    /// A server that is no master, or full, says so at a script's first write, and not again after
+    /// that: nothing was written then. Other refusals may come after one.
+    pub(crate) fn is_surely_not_done(&self) -> bool {
+        match self {
+            Self::Down(_)
+            | Self::Timeout { sent: false }
+            | Self::Busy
+            | Self::Loading
+            | Self::ReadOnly
+            | Self::OutOfMemory
+            | Self::Moved(_)
+            | Self::Ask(_)
+            | Self::NoScript => true,
+            Self::Refused(why) | Self::Unavailable(why) => !why.contains(IN_A_SCRIPT),
+            Self::Lost(_) | Self::Timeout { sent: true } | Self::Server(_) | Self::Protocol(_) => {
+                false
+            }
+        }
+    }
+
     /// Whether this says that there is nothing to talk to at the moment, which may pass by itself.
     #[cfg(test)]
     pub(crate) fn is_outage(&self) -> bool {
@@ -79,6 +107,7 @@ impl RedisError {
             _ => match error.code() {
                 "OOM" => Self::OutOfMemory,
                 "NOAUTH" | "WRONGPASS" | "DENIED" => Self::Refused(text(error)),
+                "ERR" if details().starts_with(NOT_FOR_THIS_USER) => Self::Refused(text(error)),
                 // The disk or too few replicas keep the server from writing.
                 "MISCONF" | "NOREPLICAS" | "BUSY" | "UNBLOCKED" => Self::Unavailable(text(error)),
                 _ => from_script(error).unwrap_or_else(|| Self::Server(text(error))),
@@ -137,3 +166,44 @@ impl fmt::Display for RedisError {
 }
 
 impl std::error::Error for RedisError {}
+
+#[cfg(test)]
+mod tests {
+    use super::{RedisError, sorted};
+
+    fn said(line: &str) -> RedisError {
+        let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        sorted(value).unwrap_err()
+    }
+
+    #[test]
+    fn only_what_came_before_any_write_is_surely_not_done() {
+        for line in [
+            "NOPERM User guest has no permissions to run the 'evalsha' command",
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            "MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk",
+            "BUSY Redis is busy running a script.",
+            "READONLY You can't write against a read only replica.",
+            "LOADING Redis is loading the dataset in memory",
+            "CLUSTERDOWN The cluster is down",
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "MOVED 1 127.0.0.1:7001",
+            "ERR The user executing the script can't run this command or subcommand",
+        ] {
+            assert!(said(line).is_surely_not_done(), "{line}");
+        }
+        for line in [
+            "NOPERM The user executing the script can't run this command script: 5f, on @user_script:44.",
+            "ERR The user executing the script can't run this command script: 5f, on @user_script:44.",
+            "MISCONF Errors writing to the AOF file script: 5f, on @user_script:39.",
+            "ERR Error running script (call to f_5f): @user_script:44: @user_script: 44: not allowed",
+            "ERR max number of clients reached",
+        ] {
+            assert!(!said(line).is_surely_not_done(), "{line}");
+        }
+        assert!(RedisError::Timeout { sent: false }.is_surely_not_done());
+        for unknown in [RedisError::Timeout { sent: true }, RedisError::Lost(String::new())] {
+            assert!(!unknown.is_surely_not_done(), "{unknown}");
+        }
+    }
+}

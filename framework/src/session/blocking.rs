@@ -14,7 +14,7 @@ use crate::runtime;
 /// store can answer [at once](SessionStore::load_now).
 ///
 /// Outside a coroutine the call runs where it is. When the pool's queue is full the call fails
-/// with [`StoreError::Unavailable`] without having run.
+/// with [`StoreError::Refused`] without having run.
 #[derive(Debug)]
 pub struct Blocking<S> {
     store: Arc<S>,
@@ -45,7 +45,7 @@ impl<S: SessionStore> Blocking<S> {
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.store);
         runtime::offload(move || call(&store))
-            .unwrap_or_else(|error| Err(StoreError::unavailable(error.chain())))
+            .unwrap_or_else(|error| Err(StoreError::refused(error.chain())))
     }
 }
 

@@ -288,6 +288,7 @@ fn store_error(error: StoreError) -> Error {
         StoreError::Unavailable(_) => {
             (ErrorKind::StoreUnavailable, "the session store gave no answer")
         }
+        StoreError::Refused(_) => (ErrorKind::StoreUnavailable, "the session store refuses"),
         StoreError::Full => (ErrorKind::StoreFull, "no room for a new session"),
         StoreError::TooLarge => {
             (ErrorKind::SessionTooLarge, "the session is larger than its store takes")

@@ -25,7 +25,7 @@ impl OffPool {
         if is_on_pool() {
             let what = "a job on the blocking pool cannot ask the session store; use the session \
                         before or after it";
-            return Err(StoreError::unavailable(what));
+            return Err(StoreError::refused(what));
         }
         catch_panic(|| question(&*self.0)).unwrap_or_else(|panic| {
             Err(StoreError::unavailable(format!("the session store panicked: {panic}")))

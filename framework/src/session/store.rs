@@ -151,9 +151,17 @@ pub struct Swept {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum StoreError {
-    /// The store cannot be reached or failed; whether a swap took place is unknown. The client
-    /// gets a 503, its cookie is left alone, and nothing is minted.
+    /// The store cannot be reached or failed; whether a swap took place is unknown, so the record
+    /// is looked at and the swap tried again. The client gets a 503 if that fails too, its cookie
+    /// is left alone, and nothing is minted.
     Unavailable(Box<dyn StdError + Send + Sync>),
+    /// The store cannot do it now, and **surely** changed nothing under this key: the call was never
+    /// sent, or failed before the first write, or what it wrote is gone again. Also later nothing
+    /// may come of it, after a crash and a restart included; with the least doubt it is
+    /// [`Unavailable`](Self::Unavailable). The client gets a 503 at once, and its cookie is left
+    /// alone. Of calls that change nothing, and of [`settle`](SessionStore::settle), it says no
+    /// more than `Unavailable` does.
+    Refused(Box<dyn StdError + Send + Sync>),
     /// The store is full and nothing in it may be evicted: a new session is refused with 503.
     Full,
     /// The record is larger than this store takes.
@@ -167,12 +175,26 @@ impl StoreError {
     pub fn unavailable(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(cause.into())
     }
+
+    /// A [`Refused`](Self::Refused) with its cause.
+    pub fn refused(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Refused(cause.into())
+    }
+
+    /// The same failure of a step that followed a write: what was refused then is not the write.
+    pub(crate) fn after_a_write(self) -> Self {
+        match self {
+            Self::Refused(cause) => Self::Unavailable(cause),
+            error => error,
+        }
+    }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unavailable(_) => "the session store is unavailable",
+            Self::Refused(_) => "the session store cannot do it now; it changed nothing",
             Self::Full => "the session store is full",
             Self::TooLarge => "the record is too large for the session store",
             Self::Unsupported => "the session store does not offer this",
@@ -183,7 +205,7 @@ impl fmt::Display for StoreError {
 impl StdError for StoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Unavailable(cause) => Some(&**cause),
+            Self::Unavailable(cause) | Self::Refused(cause) => Some(&**cause),
             Self::Full | Self::TooLarge | Self::Unsupported => None,
         }
     }
@@ -210,7 +232,8 @@ impl StdError for StoreError {
 ///
 /// # Errors
 /// Every method fails with [`StoreError::Unavailable`] when the answer is not known. "No such
-/// record" is an answer, not an error.
+/// record" is an answer, not an error. A store that knows that it changed nothing may say so with
+/// [`StoreError::Refused`]; one that does not tell the two apart is right with `Unavailable`.
 #[expect(clippy::missing_errors_doc, reason = "the errors of all methods are above")]
 pub trait SessionStore: Send + Sync + 'static {
     /// The record under `key`, if there is one and its deadline has not passed.
@@ -285,7 +308,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// the response leaves. A store without copies elsewhere has nothing to do, which is the
     /// default; one that keeps copies (memory in front of a server) or replicas waits for them here.
     ///
-    /// An error means that this is not known; the change itself stands.
+    /// An error, whichever, means that this is not known; the change itself stands.
     fn settle(&self, key: &StoreKey) -> Result<(), StoreError> {
         let _ = key;
         Ok(())

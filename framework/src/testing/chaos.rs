@@ -42,6 +42,8 @@ pub enum Fault {
     FailBefore,
     /// It is carried out, and the caller does not know: [`StoreError::Unavailable`].
     FailAfter,
+    /// It is not carried out, and the caller knows: [`StoreError::Refused`].
+    Refuse,
     /// The store is full: [`StoreError::Full`]; nothing is carried out.
     Full,
     /// It panics before anything is carried out.
@@ -173,6 +175,7 @@ impl<S: SessionStore> ChaosStore<S> {
                 carry_out(&self.store).ok();
                 Err(StoreError::unavailable("chaos: the answer is lost"))
             }
+            Some(Fault::Refuse) => Err(StoreError::refused("chaos: refused")),
             Some(Fault::Full) => Err(StoreError::Full),
             Some(Fault::PanicBefore) => panics(),
             Some(Fault::PanicAfter) => {

@@ -9,7 +9,7 @@ use super::super::events::Event;
 use super::super::id::{self, Handle, SessionId};
 use super::super::record::{Entry, Epochs, Lifetime, Record, Tokens};
 use super::super::state::{Base, CookieDue, Open};
-use super::super::store::{Expected, StoreError, Swap};
+use super::super::store::{Expected, Swap};
 use super::super::version::first_version;
 use super::index;
 use super::race::Race;
@@ -94,10 +94,7 @@ impl Manager {
         loop {
             match self.store.swap(&base.key, Expected::Absent, &stored, now) {
                 Ok(Swap::Done) => return Ok(()),
-                Err(error @ StoreError::Unavailable(_)) => {
-                    race.unanswered(None, store_error(error))?;
-                }
-                Err(error) => return Err(store_error(error)),
+                Err(error) => race.failed(None, error)?,
                 // Nobody else can know the key: it is our own swap, whose answer was lost.
                 Ok(Swap::Conflict | Swap::Missing) => {}
             }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::super::events::Event;
 use super::super::record::{End, Tombstone};
 use super::super::state::{Base, CookieDue, Fate, Open};
-use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
+use super::super::store::{Expected, StoreKey, Stored, Swap};
 use super::super::version::next_version;
 use super::load::Found;
 use super::race::Race;
@@ -20,7 +20,7 @@ impl Manager {
         let tombstone = Tombstone { at: now, token, end: End::Ended };
         let mut current = Arc::clone(base);
         let mut race = Race::new(self, base.key);
-        let dead = self.queue.in_turn(&base.key, |turn| {
+        let dead = self.queue.in_turn(&base.key, |turn| -> Result<Option<Tombstone>> {
             loop {
                 let stored = self.buried(&tombstone, current.version, now);
                 let expected = Expected::Version(current.version);
@@ -32,10 +32,7 @@ impl Manager {
                     }
                     Ok(Swap::Missing) => return Ok(None),
                     Ok(Swap::Conflict) => race.lost()?,
-                    Err(error @ StoreError::Unavailable(_)) => {
-                        race.unanswered(None, store_error(error))?;
-                    }
-                    Err(error) => return Err(store_error(error)),
+                    Err(error) => race.failed(None, error)?,
                 }
                 match self.find(&current.id, now)? {
                     Found::Live(found) => current = found,
@@ -59,9 +56,10 @@ impl Manager {
         self.settle(&current.key)
     }
 
-    /// Waits until nobody is given an older state of `key`, on any node.
+    /// Waits until nobody is given an older state of `key`, on any node. A store that refuses that
+    /// says nothing of the change, which stands.
     pub(super) fn settle(&self, key: &StoreKey) -> Result<()> {
-        self.store.settle(key).map_err(store_error)
+        self.store.settle(key).map_err(|error| store_error(error.after_a_write()))
     }
 
     /// A tombstone as the store keeps it after version `version`.

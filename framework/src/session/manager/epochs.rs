@@ -107,10 +107,7 @@ impl Manager {
                     Ok(Swap::Done) => return Ok(Some(next)),
                     Ok(Swap::Missing) => return Ok(None),
                     Ok(Swap::Conflict) => race.lost()?,
-                    Err(error @ StoreError::Unavailable(_)) => {
-                        race.unanswered(None, store_error(error))?;
-                    }
-                    Err(error) => return Err(store_error(error)),
+                    Err(error) => race.failed(None, error)?,
                 }
                 // Not checked against the epochs: it is about to be brought under the new one.
                 match self.find_unchecked(&current.id, now)? {
@@ -155,11 +152,10 @@ impl Manager {
             match self.store.swap(key, expected, &stored, now) {
                 Ok(Swap::Done) => return Ok(raised),
                 Ok(Swap::Conflict | Swap::Missing) => race.lost()?,
-                Err(error @ StoreError::Unavailable(_)) => {
-                    race.unanswered(None, store_error(error))?;
+                Err(error) => {
+                    race.failed(None, error)?;
                     unknown = Some(raised);
                 }
-                Err(error) => return Err(store_error(error)),
             }
         }
     }

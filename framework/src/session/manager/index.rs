@@ -8,7 +8,7 @@ use super::super::events::Event;
 use super::super::record::{self, End, Record, Tombstone};
 use super::super::reserved::{Index, Place};
 use super::super::state::{Base, Open};
-use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
+use super::super::store::{Expected, StoreKey, Stored, Swap};
 use super::super::version::{first_version, next_version};
 use super::load::MAX_HOPS;
 use super::race::Race;
@@ -99,10 +99,7 @@ impl Manager {
                 Ok(Swap::Done) => return Ok(displaced),
                 Ok(Swap::Conflict | Swap::Missing) => race.lost()?,
                 // Looked up again: an entry that is there is there, whoever made it.
-                Err(error @ StoreError::Unavailable(_)) => {
-                    race.unanswered(None, store_error(error))?;
-                }
-                Err(error) => return Err(store_error(error)),
+                Err(error) => race.failed(None, error)?,
             }
         }
     }
@@ -178,10 +175,7 @@ impl Manager {
                     return self.settle(&key).map(|()| true);
                 }
                 Ok(Swap::Conflict | Swap::Missing) => race.lost()?,
-                Err(error @ StoreError::Unavailable(_)) => {
-                    race.unanswered(None, store_error(error))?;
-                }
-                Err(error) => return Err(store_error(error)),
+                Err(error) => race.failed(None, error)?,
             }
         }
         // Never "there is none": somebody relies on its end.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::super::record::Record;
 use super::super::reserved::{self, LockState};
 use super::super::state::Open;
-use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
+use super::super::store::{Expected, StoreKey, Stored, Swap};
 use super::super::turns::Held;
 use super::super::version::{first_version, next_version};
 use super::race::Race;
@@ -128,10 +128,7 @@ impl Manager {
             match self.store.swap(key, expected, &held, now) {
                 Ok(Swap::Done) => return Ok((mark, version, was_free)),
                 Ok(Swap::Conflict | Swap::Missing) => race.lost()?,
-                Err(error @ StoreError::Unavailable(_)) => {
-                    race.unanswered(None, store_error(error))?;
-                }
-                Err(error) => return Err(store_error(error)),
+                Err(error) => race.failed(None, error)?,
             }
         }
     }

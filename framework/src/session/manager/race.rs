@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::events::Event;
 use super::super::record::Tokens;
-use super::super::store::StoreKey;
-use super::Manager;
+use super::super::store::{StoreError, StoreKey};
+use super::{Manager, store_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime;
 
@@ -52,15 +52,25 @@ impl<'a> Race<'a> {
         Ok(())
     }
 
-    /// A swap on a record with these tokens got no answer: it may have been applied.
+    /// A swap on a record whose last token is `baseline` failed. If nobody knows whether it was
+    /// applied, it is time to look.
     ///
     /// # Errors
-    /// `cause`, when it is time to give up.
-    pub(super) fn unanswered(&mut self, baseline: Option<u64>, cause: Error) -> Result<()> {
+    /// That of the store: at once if it says that it changed nothing, or else when it is time to
+    /// give up.
+    pub(super) fn failed(&mut self, baseline: Option<u64>, error: StoreError) -> Result<()> {
+        if !matches!(error, StoreError::Unavailable(_)) {
+            return Err(store_error(error));
+        }
         self.manager.events.note(Event::UnknownOutcome, Some(&self.key));
         self.unknown += 1;
         self.baseline = baseline;
-        if self.unknown > MAX_UNKNOWN { Err(cause) } else { Ok(()) }
+        if self.unknown > MAX_UNKNOWN { Err(store_error(error)) } else { Ok(()) }
+    }
+
+    /// Whether some attempt got no answer, and may come true yet.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.unknown > 0
     }
 
     /// Whether the tokens found afterwards still reach back to the unanswered swap, so that the

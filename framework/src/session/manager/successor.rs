@@ -160,10 +160,11 @@ impl Manager {
                 Ok(Swap::Done) => return Ok(Ended::Here),
                 Ok(Swap::Missing) => return Ok(Ended::Elsewhere(Found::Absent)),
                 Ok(Swap::Conflict) => race.lost().err(),
-                Err(error @ StoreError::Unavailable(_)) => {
-                    race.unanswered(None, store_error(error)).err()
-                }
-                Err(error) => return Err(store_error(error)),
+                Err(error) => match race.failed(None, error) {
+                    // No attempt can have ended the old session: there is nothing to look for.
+                    Err(failure) if !race.is_in_doubt() => return Err(failure),
+                    outcome => outcome.err(),
+                },
             };
             // Before anything else, giving up included: an attempt that got through unheard has
             // ended the old session, and only the new cookie is worth anything then.
@@ -238,7 +239,10 @@ impl Manager {
                 // The commit took longer than a pending record is kept. The id was minted here, so
                 // this commit may create it; had anybody ended it, its tombstone would be there.
                 Ok(Swap::Missing) => expected = Expected::Absent,
-                Err(_) => self.events.note(Event::UnknownOutcome, Some(&placed.key)),
+                Err(StoreError::Unavailable(_)) => {
+                    self.events.note(Event::UnknownOutcome, Some(&placed.key));
+                }
+                Err(_) => {}
             }
         }
         match self.find(&placed.id, now) {

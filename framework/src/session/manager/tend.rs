@@ -8,7 +8,7 @@ use super::super::id::Handle;
 use super::super::inspect::Inspected;
 use super::super::record::{self, Epochs, Record, Tokens};
 use super::super::reserved::{self, Index, Reserved};
-use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
+use super::super::store::{Expected, StoreKey, Stored, Swap};
 use super::super::version::{first_version, next_version};
 use super::race::Race;
 use super::{Manager, store_error};
@@ -157,10 +157,7 @@ impl Manager {
                 Ok(Swap::Done) => return Ok(outcome),
                 Ok(Swap::Conflict | Swap::Missing) => race.lost()?,
                 // Looked up again: what is there by then is what was given.
-                Err(error @ StoreError::Unavailable(_)) => {
-                    race.unanswered(None, store_error(error))?;
-                }
-                Err(error) => return Err(store_error(error)),
+                Err(error) => race.failed(None, error)?,
             }
         }
     }

@@ -176,3 +176,27 @@ impl StdError for FileError {
 pub(super) fn failed(step: &'static str) -> impl FnOnce(io::Error) -> StoreError {
     move |cause| StoreError::unavailable(FileError { step, cause })
 }
+
+/// As [`failed`], for a step before the first write: surely nothing was changed.
+pub(super) fn refused(step: &'static str) -> impl FnOnce(io::Error) -> StoreError {
+    move |cause| StoreError::refused(FileError { step, cause })
+}
+
+/// How a write failed.
+#[derive(Debug)]
+pub(super) enum WriteError {
+    /// Nothing of it is there, nor will be after a restart.
+    NotWritten(io::Error),
+    /// It may be there all the same.
+    InDoubt(io::Error),
+}
+
+impl WriteError {
+    /// The store's error, naming the step.
+    pub(super) fn at(self, step: &'static str) -> StoreError {
+        match self {
+            Self::NotWritten(cause) => refused(step)(cause),
+            Self::InDoubt(cause) => failed(step)(cause),
+        }
+    }
+}

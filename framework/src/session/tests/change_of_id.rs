@@ -158,6 +158,22 @@ pub(super) fn lost_answers_at_any_step_of_a_login_do_not_lose_the_session() {
     }
 }
 
+/// The commit point is passed late, by an attempt without an answer; that the next one is refused
+/// says nothing of it.
+#[test]
+pub(super) fn a_refusal_after_a_lost_answer_does_not_lose_the_session() {
+    let node = Node::new();
+    let cookie = node.visitor();
+    let session = node.open(&cookie);
+    session.login("ann").unwrap();
+    // The index, the pending record, the tombstone.
+    node.store.swaps_meet([Fault::Fine, Fault::Fine, Fault::Late, Fault::Refused]);
+    let fresh = after(&cookie, &node.commit(&session));
+    assert_ne!(fresh, cookie);
+    assert_eq!(node.request(&fresh, |s| s.user()).0.as_deref(), Some("ann"));
+    assert_eq!(node.get::<String>(&cookie, "who"), None);
+}
+
 #[test]
 pub(super) fn two_logins_of_one_id_leave_one_session() {
     let node = Node::new();

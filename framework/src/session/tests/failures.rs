@@ -2,9 +2,9 @@
 
 use super::memory::Fault;
 use super::{CookieChange, Node, Outcome, after, kind};
-use crate::error::ErrorKind;
-use crate::session::Stored;
+use crate::error::{ErrorKind, Result};
 use crate::session::events::Event;
+use crate::session::{Session, Stored};
 
 #[test]
 pub(super) fn a_swap_whose_answer_was_lost_is_not_applied_twice() {
@@ -56,6 +56,46 @@ pub(super) fn a_store_that_stays_away_is_a_503_without_cookie() {
     assert_eq!(node.commit(&session), CookieChange::None);
     node.store.break_loads(false);
     assert_eq!(node.get(&cookie, "who"), Some("me".to_owned()));
+}
+
+#[test]
+pub(super) fn what_the_store_refused_is_a_503_at_once_and_nobody_looks_again() {
+    type Handler = fn(&Session) -> Result<()>;
+    let handlers: [(&str, Handler); 5] = [
+        ("a change", |session| session.increment("n", 1).map(drop)),
+        ("an end", Session::destroy),
+        ("a renewal", Session::rotate),
+        ("a login", |session| session.login("ann")),
+        ("an account", |session| session.take::<String>("who").map(drop)),
+    ];
+    for (name, handler) in handlers {
+        let node = Node::new();
+        let cookie = node.visitor();
+        let session = node.open(&cookie);
+        session.get::<u8>("n").unwrap();
+        node.store.calls();
+        node.store.swaps_meet([Fault::Refused]);
+        // Only `take` asks the store at once.
+        let refused =
+            handler(&session).and_then(|()| node.manager.commit(&session, Outcome::Keep).map(drop));
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{name}");
+        assert!(error.chain().ends_with("it changed nothing: not now"), "{}", error.chain());
+        let calls = node.store.calls();
+        let swaps = calls.iter().filter(|call| **call == "swap").count();
+        assert_eq!((swaps, calls.last()), (1, Some(&"swap")), "{name}: {calls:?}");
+        assert_eq!(node.count(Event::UnknownOutcome), 0, "{name}");
+        assert_eq!(node.get(&cookie, "who"), Some("me".to_owned()), "{name}");
+        assert_eq!(node.get::<u8>(&cookie, "n"), None, "{name}");
+    }
+    let node = Node::new();
+    let session = node.open("");
+    session.set("a", 1).unwrap();
+    node.store.swaps_meet([Fault::Refused]);
+    let refused = node.manager.commit(&session, Outcome::Keep);
+    assert_eq!(kind(refused), ErrorKind::StoreUnavailable);
+    assert_eq!(node.store.calls(), ["swap"]);
+    assert!(node.store.records().is_empty());
 }
 
 #[test]

@@ -22,6 +22,10 @@ pub(super) enum Fault {
     AnswerLost,
     /// Another writer is always faster.
     Conflict,
+    /// It is applied when the next swap comes, and the caller does not know.
+    Late,
+    /// It is not applied, and the caller knows.
+    Refused,
     /// The store has no room.
     Full,
 }
@@ -35,6 +39,7 @@ pub(super) struct MemoryStore {
     faults: Faults,
     steps: Steps,
     load_steps: Steps,
+    late: Late,
 }
 
 /// The records of a test that names no other store.
@@ -44,6 +49,8 @@ pub(super) struct Records(ShortLock<BTreeMap<StoreKey, Stored>>);
 struct Log(ShortLock<Vec<&'static str>>);
 #[derive(Debug)]
 struct Faults(ShortLock<(VecDeque<Fault>, bool)>);
+#[derive(Debug)]
+struct Late(ShortLock<Option<(StoreKey, Expected, Stored)>>);
 #[derive(Debug)]
 struct Steps(ShortLock<VecDeque<Option<Step>>>);
 
@@ -56,7 +63,7 @@ macro_rules! empty {
         }
     )*};
 }
-empty!(Records, Log, Faults, Steps);
+empty!(Records, Log, Faults, Steps, Late);
 
 impl MemoryStore {
     /// The names of the calls since the last question.
@@ -155,10 +162,18 @@ impl SessionStore for MemoryStore {
         if let Expected::Version(version) = expected {
             assert!(new.version > version, "versions grow");
         }
+        if let Some((key, expected, late)) = self.late.0.with(Option::take) {
+            self.kept.store().swap(&key, expected, &late, now).map(drop).ok();
+        }
         let fault = self.faults.0.with(|(queue, _)| queue.pop_front()).unwrap_or(Fault::Fine);
         match fault {
             Fault::Lost => Err(lost()),
             Fault::Conflict => Ok(Swap::Conflict),
+            Fault::Late => {
+                self.late.0.with(|late| *late = Some((*key, expected, new.clone())));
+                Err(lost())
+            }
+            Fault::Refused => Err(StoreError::refused("not now")),
             Fault::Full => Err(StoreError::Full),
             Fault::Fine => self.kept.store().swap(key, expected, new, now),
             Fault::AnswerLost => {

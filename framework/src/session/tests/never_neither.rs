@@ -8,9 +8,10 @@ use super::pipeline::{Chaos, cookies, get};
 use crate::prelude::{App, Config, StatusCode};
 use crate::testing::{ChaosStore, Fault, StoreCall, TestClient};
 
-const FAULTS: [Fault; 5] = [
+const FAULTS: [Fault; 6] = [
     Fault::FailBefore,
     Fault::FailAfter,
+    Fault::Refuse,
     Fault::PanicBefore,
     Fault::PanicAfter,
     Fault::Delay(Duration::from_millis(1)),
@@ -115,10 +116,20 @@ fn nor_does_a_fault_while_the_users_oldest_session_is_displaced() {
 /// A commit gives up after three swaps without an answer, and one of them may have got through.
 #[test]
 fn several_faults_in_a_row_leave_the_old_session_or_the_new() {
-    let swaps = [Fault::FailBefore, Fault::FailAfter, Fault::PanicAfter];
+    let swaps = [Fault::FailBefore, Fault::FailAfter, Fault::PanicAfter, Fault::Refuse];
     for path in ["/login", "/regenerate", "/rotate"] {
         for first in 0..4 {
-            for (a, b, c) in [(0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 1), (0, 0, 2), (0, 0, 0)] {
+            for (a, b, c) in [
+                (0, 0, 1),
+                (0, 1, 0),
+                (1, 0, 0),
+                (1, 1, 1),
+                (0, 0, 2),
+                (0, 0, 0),
+                (0, 3, 0),
+                (1, 3, 3),
+                (3, 3, 3),
+            ] {
                 let mut orders: Vec<_> = [a, b, c]
                     .iter()
                     .zip(first..)

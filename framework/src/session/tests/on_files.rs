@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::after;
+use crate::ErrorKind;
 use crate::clock::Clock;
+use crate::session::events::Event;
 use crate::session::stores::{FileStore, FileStoreOptions};
 use crate::session::{Blocking, CookiePolicy, Manager, Outcome, Session, SessionSettings};
 
@@ -17,10 +19,14 @@ impl Directory {
     }
 
     fn node(&self) -> Arc<Manager> {
-        let store = Blocking::new(FileStore::open(FileStoreOptions::new(&self.0)).unwrap());
-        let (settings, policy) = (SessionSettings::default(), CookiePolicy::default());
-        Arc::new(Manager::new("t", Arc::new(store), settings, policy, Clock::system()).unwrap())
+        node_with(FileStoreOptions::new(&self.0))
     }
+}
+
+fn node_with(options: FileStoreOptions) -> Arc<Manager> {
+    let store = Blocking::new(FileStore::open(options).unwrap());
+    let (settings, policy) = (SessionSettings::default(), CookiePolicy::default());
+    Arc::new(Manager::new("t", Arc::new(store), settings, policy, Clock::system()).unwrap())
 }
 
 impl Drop for Directory {
@@ -64,6 +70,31 @@ fn what_two_processes_increment_in_parallel_is_all_there_after_a_restart() {
     request(&directory.node(), &cookie, |session| {
         assert_eq!(session.get("n").unwrap(), Some(400));
     });
+}
+
+/// Nothing was written, so nobody has to look whether it was.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a plain thread, which may wait for the disk")]
+fn a_session_file_that_cannot_be_opened_is_no_unknown_outcome() {
+    let directory = Directory::new();
+    let cookie = request(&directory.node(), "", |session| session.set("n", 1).unwrap());
+    let by_name = FileStoreOptions { max_open_files: 0, ..FileStoreOptions::new(&directory.0) };
+    let node = node_with(by_name);
+    let session = node.open([&*cookie], None);
+    session.increment("n", 1).unwrap();
+    let shard = std::fs::read_dir(&directory.0).unwrap().map(|entry| entry.unwrap().path());
+    let shard = shard.into_iter().find(|path| path.file_name().unwrap().len() == 2).unwrap();
+    let away = directory.0.join("away");
+    std::fs::rename(&shard, &away).unwrap();
+    std::fs::write(&shard, "no directory").unwrap();
+    let error = node.commit(&session, Outcome::Keep).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
+    let said = error.chain();
+    assert!(said.contains("cannot open a session file: Not a directory"), "{said}");
+    assert_eq!(node.events().count(Event::UnknownOutcome), 0);
+    std::fs::remove_file(&shard).unwrap();
+    std::fs::rename(&away, &shard).unwrap();
+    request(&node, &cookie, |session| assert_eq!(session.get("n").unwrap(), Some(1)));
 }
 
 #[test]

@@ -69,6 +69,28 @@ fn a_store_that_cannot_be_written_is_a_503_and_nothing_is_minted() {
     assert_eq!(get(&browser, "/").text(), "2", "what the client was refused is not there");
 }
 
+/// The end stands, whatever is refused after it.
+#[test]
+fn an_end_that_is_not_known_everywhere_is_not_called_refused() {
+    let (browser, store) = app(|app| {
+        app.get("/out", |ctx| {
+            ctx.session.logout()?;
+            Ok(ctx.session.save().map_or_else(|error| error.chain(), |()| "saved".to_owned()))
+        });
+    });
+    get(&browser, "/");
+    store.at(StoreCall::Settle, 0, Fault::Refuse);
+    let said = get(&browser, "/out").text();
+    assert!(said.ends_with("unavailable: chaos: refused"), "{said}");
+    assert_eq!(get(&browser, "/").text(), "1", "it has ended");
+    store.at(StoreCall::Swap, 0, Fault::Refuse);
+    let refused = get(&browser, "/");
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(cookies(&refused), 0);
+    assert_eq!(get(&browser, "/").text(), "2", "what was refused is not there");
+}
+
 #[test]
 fn a_panic_in_the_store_is_an_answer_that_was_lost() {
     let (browser, store) = app(|_| {});

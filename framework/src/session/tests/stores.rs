@@ -155,6 +155,7 @@ on_every_store! {
         a_crash_between_the_steps_leaves_the_old_session_or_the_new
         a_pending_record_whose_completion_failed_is_completed_by_the_next_reader
         lost_answers_at_any_step_of_a_login_do_not_lose_the_session
+        a_refusal_after_a_lost_answer_does_not_lose_the_session
         two_logins_of_one_id_leave_one_session
         rotations_at_once_give_every_response_the_same_new_id
         a_rotated_id_works_for_the_grace_time_and_is_then_dead
@@ -179,6 +180,7 @@ on_every_store! {
         a_swap_whose_answer_was_lost_is_not_applied_twice
         it_is_recognised_though_others_wrote_after_it
         a_store_that_stays_away_is_a_503_without_cookie
+        what_the_store_refused_is_a_503_at_once_and_nobody_looks_again
         an_unknown_outcome_that_left_the_window_of_tokens_is_a_503_and_not_applied_again
         conflicts_are_retried_within_a_bound
         a_new_session_whose_answer_was_lost_is_found_again

@@ -8,7 +8,7 @@ use super::FileStore;
 use super::contents::{Contents, Read};
 use super::descriptors::Claimed;
 use super::directory::shard_of;
-use super::disk::{self, Access, Opened, failed};
+use super::disk::{self, Access, Opened, failed, refused};
 use super::record::{self, Held, Hold};
 use super::slot::{self, Header};
 use crate::session::{StoreError, StoreKey, Stored};
@@ -31,7 +31,8 @@ const UNLOCKED_READS: usize = 3;
 const MAX_EVICTIONS: usize = 4;
 
 impl FileStore {
-    /// The file of `key` under its lock, or `None` if there is no record.
+    /// The file of `key` under its lock, or `None` if there is no record. Whatever fails here,
+    /// nothing was written yet.
     pub(super) fn hold(
         &self,
         key: &StoreKey,
@@ -42,7 +43,7 @@ impl FileStore {
                 Some(file) => Held::take(&self.directory, key, file, self.patience),
                 None => Held::open(&self.directory, key, access, self.patience),
             };
-            match hold.map_err(failed("cannot open a session file"))? {
+            match hold.map_err(refused("cannot open a session file"))? {
                 Hold::Held(held) => {
                     if access == Access::Write && !held.file.is_kept() {
                         self.descriptors.keep(key, &held.file, held.contents.slot_bytes);
@@ -51,14 +52,14 @@ impl FileStore {
                 }
                 Hold::Absent => {
                     self.descriptors.forget(key);
-                    self.directory.check_mounted().map_err(failed("cannot find the sessions"))?;
+                    self.directory.check_mounted().map_err(refused("cannot find the sessions"))?;
                     return Ok(None);
                 }
-                Hold::Busy => return Err(StoreError::unavailable("a session file stayed locked")),
+                Hold::Busy => return Err(StoreError::refused("a session file stayed locked")),
                 Hold::Again => self.descriptors.forget(key),
             }
         }
-        Err(StoreError::unavailable("a session file changed too often"))
+        Err(StoreError::refused("a session file changed too often"))
     }
 
     /// The record of `key`, expired or not.
@@ -121,7 +122,7 @@ impl FileStore {
         if !matches!(created, Ok(true)) {
             self.usage.released(shard, file_bytes);
         }
-        created.map_err(failed("cannot create a session file"))
+        created.map_err(|error| error.at("cannot create a session file"))
     }
 
     fn make_room(&self, shard: u8, file_bytes: u64, now: SystemTime) -> Result<(), StoreError> {
@@ -130,7 +131,7 @@ impl FileStore {
                 return Ok(());
             }
             let evicted = self.usage.evict(&self.directory, now);
-            if !evicted.map_err(failed("cannot look for sessions to evict"))? {
+            if !evicted.map_err(refused("cannot look for sessions to evict"))? {
                 break;
             }
         }
@@ -145,7 +146,7 @@ impl FileStore {
     ) -> Result<(), StoreError> {
         let grown = held
             .write(&self.directory, &self.durability, header, payload)
-            .map_err(failed("cannot write a session file"))?;
+            .map_err(|error| error.at("cannot write a session file"))?;
         if grown > 0 {
             self.descriptors.forget(held.key());
             self.usage.grown(held.shard(), grown);

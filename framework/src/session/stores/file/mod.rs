@@ -187,7 +187,7 @@ impl SessionStore for FileStore {
                 }
             }
         }
-        Err(StoreError::unavailable("a session file changed too often"))
+        Err(StoreError::refused("a session file changed too often"))
     }
 
     fn touch(

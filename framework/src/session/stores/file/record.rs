@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::contents::{Contents, Read};
 use super::descriptors::Claimed;
 use super::directory::{Directory, shard_of};
-use super::disk::{self, Access, Opened};
+use super::disk::{self, Access, Opened, WriteError};
 use super::quarantine;
 use super::slot::{self, Header};
 use super::sync::Durability;
@@ -99,17 +99,32 @@ impl Held {
         durability: &Durability,
         header: &Header,
         payload: &[u8],
-    ) -> io::Result<u64> {
+    ) -> Result<u64, WriteError> {
         let slot_bytes = self.contents.slot_bytes;
         if slot::slot_bytes_for(payload.len()) > slot_bytes {
             return self.grow(directory, durability, header, payload);
         }
         let file = self.file.file();
-        durability.before_overwrite(&self.key, file, slot_bytes)?;
+        let synced = durability.before_overwrite(&self.key, file, slot_bytes);
+        synced.map_err(WriteError::NotWritten)?;
         let bytes = slot::encode(&self.key, header, payload, slot_bytes);
-        file.write_all_at(&bytes, self.contents.spare_offset())?;
-        durability.after_write(&self.key, file)?;
+        file.write_all_at(&bytes, self.contents.spare_offset()).map_err(|error| {
+            if self.is_as_before() {
+                WriteError::NotWritten(error)
+            } else {
+                WriteError::InDoubt(error)
+            }
+        })?;
+        durability.after_write(&self.key, file).map_err(WriteError::InDoubt)?;
         Ok(0)
+    }
+
+    /// Whether a slot that could not be written as a whole left the file with the state before. The
+    /// lock is ours, so nobody else completes it; the next save writes over it.
+    fn is_as_before(&self) -> bool {
+        let file = self.file.file();
+        let found = file.metadata().and_then(|found| Contents::read(file, &found, &self.key));
+        matches!(found, Ok(Read::Record(found)) if found.header == self.contents.header)
     }
 
     /// Whose file it is.
@@ -138,23 +153,26 @@ impl Held {
         durability: &Durability,
         header: &Header,
         payload: &[u8],
-    ) -> io::Result<u64> {
+    ) -> Result<u64, WriteError> {
         let shard = shard_of(&self.key);
         let slot_bytes = slot::grown_slot_bytes(self.contents.slot_bytes, payload.len());
         let bytes = slot::encode_file(&self.key, header, payload, slot_bytes);
-        let temporary = directory.temporary(shard)?;
-        let file = disk::create_new(&temporary)?;
-        let result = file
-            .write_all_at(&bytes, 0)
-            .and_then(|()| file.sync_data())
-            .and_then(|()| disk::rename(&temporary, &self.path));
-        if let Err(error) = result {
+        let temporary = directory.temporary(shard).map_err(WriteError::NotWritten)?;
+        let file = disk::create_new(&temporary).map_err(WriteError::NotWritten)?;
+        let written = file.write_all_at(&bytes, 0).and_then(|()| file.sync_data());
+        let renamed = written.and_then(|()| disk::rename(&temporary, &self.path));
+        if let Err(error) = renamed {
             // If this fails too, the sweep finds the file.
             let _ = disk::unlink(&temporary);
-            return Err(error);
+            let is_as_before = is_named(self.file.file(), &self.path).unwrap_or(false);
+            return Err(if is_as_before {
+                WriteError::NotWritten(error)
+            } else {
+                WriteError::InDoubt(error)
+            });
         }
-        disk::disown(self.file.file())?;
-        durability.after_new_name(directory, shard)?;
+        disk::disown(self.file.file()).map_err(WriteError::InDoubt)?;
+        durability.after_new_name(directory, shard).map_err(WriteError::InDoubt)?;
         Ok((bytes.len() as u64).saturating_sub(self.contents.file_bytes()))
     }
 }
@@ -169,12 +187,34 @@ pub(super) fn create(
     key: &StoreKey,
     first_file: &[u8],
     patience: Duration,
-) -> io::Result<bool> {
+) -> Result<bool, WriteError> {
     let path = directory.record(key);
     let shard = shard_of(key);
+    let empty = create_empty(directory, durability, key, patience);
+    let Some(file) = empty.map_err(WriteError::NotWritten)? else { return Ok(false) };
+    if let Err(error) = file.write_all_at(first_file, 0) {
+        // A full disk: no half-written file stays. If it cannot be removed it reads as absent.
+        return Err(match disk::unlink(&path) {
+            Ok(_) => WriteError::NotWritten(error),
+            Err(_) => WriteError::InDoubt(error),
+        });
+    }
+    durability.after_write(key, &file).map_err(WriteError::InDoubt)?;
+    durability.after_new_name(directory, shard).map_err(WriteError::InDoubt)?;
+    Ok(true)
+}
+
+/// The empty file of `key` under its lock; `None` if there is a file already.
+fn create_empty(
+    directory: &Directory,
+    durability: &Durability,
+    key: &StoreKey,
+    patience: Duration,
+) -> io::Result<Option<File>> {
+    let path = directory.record(key);
     let created = match disk::create_new(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            directory.create_shard(shard)?;
+            directory.create_shard(shard_of(key))?;
             durability.after_new_shard(directory)?;
             disk::create_new(&path)
         }
@@ -183,21 +223,12 @@ pub(super) fn create(
     let file = match created {
         Ok(file) => file,
         // A symbolic link or a directory is "there" as well; opening it will tell.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
         Err(error) => return Err(error),
     };
     // Somebody may have opened the empty file first, taken it for a cut creation and removed it.
-    if !disk::lock(&file, patience)? || !is_named(&file, &path)? {
-        return Ok(false);
-    }
-    if let Err(error) = file.write_all_at(first_file, 0) {
-        // A full disk: no half-written file stays. If it cannot be removed it reads as absent.
-        let _ = disk::unlink(&path);
-        return Err(error);
-    }
-    durability.after_write(key, &file)?;
-    durability.after_new_name(directory, shard)?;
-    Ok(true)
+    let is_ours = disk::lock(&file, patience)? && is_named(&file, &path)?;
+    Ok(is_ours.then_some(file))
 }
 
 /// Whether an open file is still what its name leads to.

@@ -7,7 +7,11 @@ use crate::session::StoreError;
 
 /// The failure of a call. What is full refuses new sessions only: see `swap`.
 pub(in super::super) fn failed(error: RedisError) -> StoreError {
-    StoreError::unavailable(error)
+    if error.is_surely_not_done() {
+        StoreError::refused(error)
+    } else {
+        StoreError::unavailable(error)
+    }
 }
 
 fn odd(value: &Value) -> StoreError {

@@ -17,7 +17,8 @@ impl RedisStore {
     pub(super) fn replicate(&self, key: &StoreKey) -> Result<(), StoreError> {
         match self.options.wait_replicas {
             0 => Ok(()),
-            wanted => self.wait_for(key, wanted, wanted),
+            // Whatever is refused now, the save itself was not.
+            wanted => self.wait_for(key, wanted, wanted).map_err(StoreError::after_a_write),
         }
     }
 

@@ -1,6 +1,5 @@
 //! The calls of the contract on one key: look, write the journal, publish.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +11,7 @@ use super::journal::AppendError;
 use super::map::{Change, Place, SHARDS};
 use super::usage::Held;
 use crate::runtime::sync::ShortLock;
-use crate::session::stores::disk::failed;
+use crate::session::stores::disk::{failed, refused};
 use crate::session::{
     ChangeListener, Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept,
     Touch,
@@ -143,16 +142,18 @@ impl TableStore {
         change: Change,
         answer: T,
     ) -> (Change, Result<T, StoreError>) {
-        let cannot = |step| move |error: io::Error| failed(step)(error);
         match self.inner.journal.append(frames) {
             Ok(()) => (change, Ok(answer)),
             Err(AppendError::NotWritten(error)) => {
-                (Change::Nothing, Err(cannot("cannot write the session journal")(error)))
+                (Change::Nothing, Err(refused("cannot write the session journal")(error)))
+            }
+            Err(AppendError::InDoubt(error)) => {
+                (Change::Nothing, Err(failed("cannot write the session journal")(error)))
             }
             // Memory says what the journal says, though whether it survives a power loss is
             // unknown until it is written anew.
             Err(AppendError::NotSynced(error)) => {
-                (change, Err(cannot("cannot sync the session journal")(error)))
+                (change, Err(failed("cannot sync the session journal")(error)))
             }
         }
     }

@@ -32,6 +32,9 @@ use crate::runtime::sync::ShortLock;
 pub(super) enum AppendError {
     /// Nothing of it is in the journal.
     NotWritten(io::Error),
+    /// It does not count, and what there may be of it could not be cut off yet: a restart before
+    /// the next append may find it.
+    InDoubt(io::Error),
     /// It is in the journal and survives a kill -9, but perhaps not a power loss.
     NotSynced(io::Error),
 }
@@ -129,7 +132,8 @@ impl Journal {
                 let fits = active.is_whole() && active.has_room(frames.0.len(), self.segment_bytes);
                 fits.then(|| {
                     let begun = Instant::now();
-                    (active.append(&mut frames.0), begun.elapsed())
+                    let appended = active.append(&mut frames.0);
+                    (appended.map_err(|error| active.failure(error)), begun.elapsed())
                 })
             });
             if let Some((result, took)) = written.flatten() {
@@ -144,8 +148,8 @@ impl Journal {
         self.queue.push_and_wait(frames)
     }
 
-    fn counted(&self, bytes: usize, result: io::Result<()>) -> Result<(), AppendError> {
-        result.map_err(AppendError::NotWritten)?;
+    fn counted(&self, bytes: usize, result: Result<(), AppendError>) -> Result<(), AppendError> {
+        result?;
         self.total_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(())
     }

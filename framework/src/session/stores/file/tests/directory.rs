@@ -140,7 +140,7 @@ fn a_full_disk_refuses_what_is_new_and_keeps_what_is_there() {
     for n in 10.. {
         match store.swap(&key(n), super::Expected::Absent, &record(1, vec![3; 20_000]), NOW) {
             Ok(done) => assert_eq!(done, super::Swap::Done),
-            Err(StoreError::Unavailable(_)) => break,
+            Err(StoreError::Refused(_)) => break,
             Err(other) => panic!("{other}"),
         }
         created += 1;
@@ -150,7 +150,7 @@ fn a_full_disk_refuses_what_is_new_and_keeps_what_is_there() {
         .stderr(std::process::Stdio::null())
         .status();
     let refused = |result: Result<super::Swap, StoreError>| {
-        assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
+        assert!(matches!(result, Err(StoreError::Refused(_))), "{result:?}");
     };
     let big = record(2, vec![9; 60_000]);
     refused(store.swap(&key(200), super::Expected::Absent, &big, NOW));
@@ -177,6 +177,6 @@ fn a_disk_that_is_gone_is_unavailable_and_not_empty() {
     let found = store.load(&key(1), NOW);
     assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
     let created = store.swap(&key(1), super::Expected::Absent, &record(1, "x"), NOW);
-    assert!(matches!(created, Err(StoreError::Unavailable(_))), "{created:?}");
+    assert!(matches!(created, Err(StoreError::Refused(_))), "{created:?}");
     assert_eq!(names(&place.dir()), Vec::<std::path::PathBuf>::new(), "nothing is written beside");
 }

@@ -194,7 +194,7 @@ fn a_file_that_stays_locked_is_unavailable_in_bounded_time_and_others_are_not() 
     let stopped = fs::File::open(place.file(&key(1))).unwrap();
     stopped.try_lock().unwrap();
     let refused = store.swap(&key(1), Expected::Version(1), &record(2, "x"), NOW);
-    assert!(matches!(refused, Err(crate::session::StoreError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(crate::session::StoreError::Refused(_))), "{refused:?}");
     assert_eq!(store.load(&key(1), NOW).unwrap(), Some(record(1, "held")), "readers do not wait");
     super::replace(&store, &key(2), &record(2, "saved"));
     drop(stopped);

@@ -5,6 +5,7 @@ mod descriptors;
 mod directory;
 mod foreign;
 mod quotas;
+mod refusals;
 mod slots;
 mod torn;
 

@@ -15,7 +15,7 @@ fn a_full_redis_refuses_new_sessions_and_lets_old_ones_end() {
     assert_eq!(store.load(&key(2), now()).unwrap(), None);
     let larger = record(2, vec![b'x'; 301]);
     let grown = store.swap(&key(1), Expected::Version(1), &larger, now());
-    assert!(matches!(grown, Err(StoreError::Unavailable(_))), "{grown:?}");
+    assert!(matches!(grown, Err(StoreError::Refused(_))), "{grown:?}");
     assert_eq!(store.load(&key(1), now()).unwrap().unwrap().version, 1, "nothing was changed");
     // What needs no memory goes on: saves, renewals, and the end of a session.
     replace(&store, &key(1), &record(2, vec![b'y'; 300]));

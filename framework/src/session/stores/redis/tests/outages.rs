@@ -29,7 +29,7 @@ fn with_its_append_only_file_redis_loses_nothing_acknowledged() {
                             acknowledged[number as usize].store(version, Ordering::SeqCst);
                         }
                         Ok(other) => panic!("{other:?}"),
-                        Err(StoreError::Unavailable(_)) => return,
+                        Err(StoreError::Unavailable(_) | StoreError::Refused(_)) => return,
                         Err(error) => panic!("{error}"),
                     }
                 }
@@ -80,9 +80,9 @@ fn a_replica_is_unavailable_for_saves() {
     create(&store, &key(1), &record(1, "x"));
     server.cli(&["REPLICAOF", "127.0.0.1", &master.port().to_string()]);
     let refused = store.swap(&key(1), Expected::Version(1), &record(2, "y"), now());
-    assert!(matches!(refused, Err(StoreError::Unavailable(_)) | Ok(Swap::Missing)), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Refused(_)) | Ok(Swap::Missing)), "{refused:?}");
     let refused = store.swap(&key(2), Expected::Absent, &record(1, "y"), now());
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     server.cli(&["REPLICAOF", "NO", "ONE"]);
     eventually("a master again", PATIENCE, || {
         store.swap(&key(2), Expected::Absent, &record(1, "y"), now()).is_ok()
@@ -96,7 +96,14 @@ fn a_store_can_be_made_before_its_redis_is_there() {
     store.look_at_server().unwrap();
     let begun = Instant::now();
     let answer = store.load(&key(1), now());
-    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    assert!(matches!(answer, Err(StoreError::Refused(_))), "{answer:?}");
+    let (writer, swap) = (store.writer(), |expected, version| {
+        store.swap(&key(1), expected, &record(version, "x"), now())
+    });
+    for answer in [swap(Expected::Absent, 1), swap(Expected::Version(1), 2)] {
+        assert!(matches!(answer, Err(StoreError::Refused(_))), "nothing was sent: {answer:?}");
+    }
+    assert_eq!(store.writer(), writer);
     assert!(begun.elapsed() < PATIENCE / 4);
     server.launch_and_wait();
     eventually("redis is there", PATIENCE, || store.load(&key(1), now()).is_ok());

@@ -95,7 +95,7 @@ fn full_redis(first: u64) {
         match kind {
             0 | 2 => assert_eq!(outcome.unwrap(), Swap::Done),
             1 => assert!(matches!(outcome, Err(StoreError::Full)), "{outcome:?}"),
-            _ => assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}"),
+            _ => assert!(matches!(outcome, Err(StoreError::Refused(_))), "{outcome:?}"),
         }
         assert_eq!(found.version, if kind % 2 == 0 { first + 1 } else { first });
     });

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use super::super::super::disk;
 use super::super::frame;
 use super::super::segment::{self, FileKind, Header};
+use super::AppendError;
 
 /// How often a worker tries to get the lock before it hands its frames to the thread: about 20 us,
 /// while a write takes one or two.
@@ -159,6 +160,11 @@ impl Active {
         self.bytes += frames.len() as u64;
         self.is_dirty = true;
         Ok(())
+    }
+
+    /// What an append that failed leaves behind.
+    pub(super) fn failure(&self, error: io::Error) -> AppendError {
+        if self.is_whole() { AppendError::NotWritten(error) } else { AppendError::InDoubt(error) }
     }
 
     fn cut_torn_tail(&mut self) -> io::Result<()> {

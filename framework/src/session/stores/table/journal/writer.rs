@@ -71,7 +71,8 @@ impl Answer {
 /// Nobody waits for ever for a thread that is gone.
 impl Drop for Job {
     fn drop(&mut self) {
-        self.answer.give(Err(closed()));
+        // The thread may have gone in the middle of it.
+        self.answer.give(Err(AppendError::InDoubt(closed())));
     }
 }
 
@@ -89,7 +90,7 @@ impl Queue {
         let answer = Arc::new(Answer::default());
         let mut state = self.lock();
         if state.is_closed {
-            return Err(closed());
+            return Err(AppendError::NotWritten(closed()));
         }
         state.jobs.push(Job { frames, answer: Arc::clone(&answer) });
         drop(state);
@@ -187,7 +188,7 @@ impl Journal {
         let synced = if self.fsync == Fsync::Always { self.sync() } else { Ok(()) };
         for (job, outcome) in jobs.iter().zip(outcomes) {
             let answer = match (outcome, &synced) {
-                (Err(error), _) => Err(AppendError::NotWritten(error)),
+                (Err(error), _) => Err(error),
                 (Ok(()), Err(error)) => Err(AppendError::NotSynced(again(error))),
                 (Ok(()), Ok(())) => Ok(()),
             };
@@ -195,8 +196,11 @@ impl Journal {
         }
     }
 
-    fn append_here(&self, mut frames: Vec<u8>) -> io::Result<()> {
-        let result = self.active.with(|active| self.append_to(active, &mut frames));
+    fn append_here(&self, mut frames: Vec<u8>) -> Result<(), AppendError> {
+        let result = self.active.with(|active| {
+            let appended = self.append_to(active, &mut frames);
+            appended.map_err(|error| active.failure(error))
+        });
         if result.is_ok() {
             self.total_bytes.fetch_add(frames.len() as u64, Ordering::Relaxed);
         }
@@ -216,8 +220,8 @@ impl Journal {
     }
 }
 
-fn closed() -> AppendError {
-    AppendError::NotWritten(io::Error::other("the session journal is closed"))
+fn closed() -> io::Error {
+    io::Error::other("the session journal is closed")
 }
 
 /// The same error for another receiver.

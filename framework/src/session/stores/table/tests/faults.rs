@@ -9,6 +9,12 @@ use crate::session::{Expected, SessionStore, StoreError, StoreKey, Stored};
 
 fn refused(store: &TableStore, key: &StoreKey, new: &Stored) {
     let result = store.swap(key, Expected::Absent, new, NOW);
+    assert!(matches!(result, Err(StoreError::Refused(_))), "{result:?}");
+    assert_eq!(store.load(key, NOW).unwrap(), None, "memory was not changed");
+}
+
+fn in_doubt(store: &TableStore, key: &StoreKey, new: &Stored) {
+    let result = store.swap(key, Expected::Absent, new, NOW);
     assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
     assert_eq!(store.load(key, NOW).unwrap(), None, "memory was not changed");
 }
@@ -45,7 +51,7 @@ fn a_torn_write_that_stays_harms_no_later_save() {
     let store = place.store();
     create(&store, &key(1), &record(1, "kept"));
     store.inner.journal.fail_next(Fault::TornWrite(80));
-    refused(&store, &key(2), &record(1, vec![b'x'; 100]));
+    in_doubt(&store, &key(2), &record(1, vec![b'x'; 100]));
     create(&store, &key(3), &record(1, "saved"));
     replace(&store, &key(1), &record(2, "changed"));
     assert_eq!(place.files().len(), 2);
@@ -54,6 +60,19 @@ fn a_torn_write_that_stays_harms_no_later_save() {
     assert_eq!(all(&store).len(), 2);
     assert_eq!(store.load(&key(1), NOW).unwrap(), Some(record(2, "changed")));
     assert!(!store.inner.journal.needs_rewrite(), "it was known, so it is no damage");
+}
+
+/// Written as a whole, called a failure by the disk, and killed before it could be cut off: it is
+/// there after a restart, so nobody may say that it was refused.
+#[test]
+fn a_save_that_could_not_be_cut_off_is_in_doubt() {
+    let place = Place::new();
+    let store = place.store();
+    create(&store, &key(1), &record(1, "kept"));
+    store.inner.journal.fail_next(Fault::TornWrite(usize::MAX));
+    in_doubt(&store, &key(2), &record(1, "perhaps"));
+    store.close().unwrap();
+    assert_eq!(place.store().load(&key(2), NOW).unwrap(), Some(record(1, "perhaps")));
 }
 
 /// After a failed sync nobody knows what the disk holds: all is written anew from memory.
@@ -118,7 +137,7 @@ fn a_full_disk_refuses_saves_and_keeps_what_is_there() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(full, StoreError::Unavailable(_)), "{full:?}");
+    assert!(matches!(full, StoreError::Refused(_)), "{full:?}");
     assert!(created > 20);
     for n in 0..20 {
         refused(&store, &key(1000 + n), &record(1, vec![3; 20_000]));
