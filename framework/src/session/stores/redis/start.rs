@@ -1,5 +1,5 @@
-//! What is looked at when a server starts: whether redis is there, lets us in, and keeps what it
-//! is given.
+//! What is looked at when a server starts: whether redis is there, lets us in and lets us tell
+//! what we save, and keeps what it is given.
 
 use redis::cmd;
 
@@ -16,7 +16,7 @@ impl RedisStore {
     /// until it is there.
     ///
     /// # Errors
-    /// When redis refuses this user or password, or is too old.
+    /// When redis refuses this user or password, or that it tells what it saves, or is too old.
     pub(crate) fn look_at_server(&self) -> Result<()> {
         let info = match self.redis.ask(&cmd("INFO")) {
             Err(error @ RedisError::Refused(_)) if is_about_commands(&error) => {
@@ -24,7 +24,7 @@ impl RedisStore {
                     "redis does not let this user ask for INFO: its memory policy and its \
                             persistence are not checked"
                 );
-                return Ok(());
+                return self.check_news();
             }
             Err(error @ RedisError::Refused(_)) => {
                 let what = "redis refuses the user or password of its [redis.NAME] section";
@@ -48,6 +48,7 @@ impl RedisStore {
             let what = format!("redis is {version}; sessions need {OLDEST_MAJOR}.0 or later");
             return Err(Error::new(ErrorKind::Start, what));
         }
+        self.check_news()?;
         for warning in doubts(&info) {
             log::warn!("{warning}");
         }
@@ -56,6 +57,30 @@ impl RedisStore {
                 "redis may answer up to two seconds before it writes (appendfsync everysec): killed on \
                  a busy disk it may lose saved sessions; appendfsync always keeps them"
             );
+        }
+        Ok(())
+    }
+
+    /// Whether this user may tell others what it saves. The script tells it after the save, so for
+    /// a user who may not every save would fail with its record changed: nobody else would hear
+    /// of it, and each would be looked up and made twice.
+    fn check_news(&self) -> Result<()> {
+        let channel = self.names.news();
+        // No news at all: nobody takes it for any.
+        let nothing = cmd("PUBLISH").arg(&channel).arg("").take();
+        // Every master of a cluster has users of its own; one that is down will tell by itself.
+        for node in self.redis.nodes().unwrap_or_default() {
+            let answer = node.send(std::slice::from_ref(&nothing));
+            let answer = answer.map(|answers| answers.into_iter().next());
+            let (Ok(Some(Err(error))) | Err(error)) = answer else { continue };
+            if is_about_commands(&error) {
+                let what = format!(
+                    "redis does not let the user of its [redis.NAME] section PUBLISH on \
+                     {channel}, which every save does: it needs +publish and the channels of \
+                     [session.redis] prefix"
+                );
+                return Err(Error::new(ErrorKind::Start, what).caused_by(error));
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ pub(in super::super) mod records;
 mod refusals;
 mod replicas;
 mod requests;
+mod start;
 mod together;
 pub(in super::super) mod watching;
 
