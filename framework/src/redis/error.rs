@@ -10,8 +10,10 @@ pub(crate) type Answer = Result<Value, RedisError>;
 /// What redis calls a script by where it ended with an error.
 const IN_A_SCRIPT: &str = "@user_script";
 
-/// How Redis up to 7.0 tells a script that its user may not do what it wants to do.
-const NOT_FOR_THIS_USER: &str = "The user executing the script can't run this command";
+/// How Redis up to 7.0, and later ones and Valkey, tell a script that its user may not do what it
+/// wants to do.
+const NOT_FOR_THIS_USER: [&str; 2] =
+    ["The user executing the script can't run this command", "ACL failure in script: "];
 
 /// Why a command has no value. [`is_unknown_outcome`](Self::is_unknown_outcome) tells whether it
 /// may have been carried out nevertheless.
@@ -107,7 +109,9 @@ impl RedisError {
             _ => match error.code() {
                 "OOM" => Self::OutOfMemory,
                 "NOAUTH" | "WRONGPASS" | "DENIED" => Self::Refused(text(error)),
-                "ERR" if details().starts_with(NOT_FOR_THIS_USER) => Self::Refused(text(error)),
+                "ERR" if NOT_FOR_THIS_USER.iter().any(|words| details().starts_with(words)) => {
+                    Self::Refused(text(error))
+                }
                 // The disk or too few replicas keep the server from writing.
                 "MISCONF" | "NOREPLICAS" | "BUSY" | "UNBLOCKED" => Self::Unavailable(text(error)),
                 _ => from_script(error).unwrap_or_else(|| Self::Server(text(error))),
@@ -189,12 +193,14 @@ mod tests {
             "OOM command not allowed when used memory > 'maxmemory'.",
             "MOVED 1 127.0.0.1:7001",
             "ERR The user executing the script can't run this command or subcommand",
+            "ERR ACL failure in script: User guest has no permissions to run the 'set' command",
         ] {
             assert!(said(line).is_surely_not_done(), "{line}");
         }
         for line in [
             "NOPERM The user executing the script can't run this command script: 5f, on @user_script:44.",
             "ERR The user executing the script can't run this command script: 5f, on @user_script:44.",
+            "ERR ACL failure in script: No permissions script: 5f, on @user_script:44.",
             "MISCONF Errors writing to the AOF file script: 5f, on @user_script:39.",
             "ERR Error running script (call to f_5f): @user_script:44: @user_script: 44: not allowed",
             "ERR max number of clients reached",

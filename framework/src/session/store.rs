@@ -177,6 +177,16 @@ impl StoreError {
     }
 
     /// A [`Refused`](Self::Refused) with its cause.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::fs::File;
+    /// use maypole::session::StoreError;
+    ///
+    /// // Before the first write: it cannot have changed anything.
+    /// let file = File::open("/no/such/file").map_err(StoreError::refused);
+    /// assert!(matches!(file, Err(StoreError::Refused(_))));
+    /// ```
     pub fn refused(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Refused(cause.into())
     }

@@ -43,7 +43,7 @@ fn who_may_publish_starts_and_nothing_is_told() {
     let server = Server::start();
     let mut rights = vec!["+publish", "+hello"];
     if has_channel_rights(&server) {
-        rights.push("&test:news");
+        rights.extend(["resetchannels", "&test:news"]);
     }
     let (guest, here) = as_user(&server, &rights);
     let heard = Arc::new(Heard::default());
