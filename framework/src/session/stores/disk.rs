@@ -177,7 +177,8 @@ pub(super) fn failed(step: &'static str) -> impl FnOnce(io::Error) -> StoreError
     move |cause| StoreError::unavailable(FileError { step, cause })
 }
 
-/// As [`failed`], for a step before the first write: surely nothing was changed.
+/// As [`failed`], for a step that reads, or comes before the first write: surely nothing was
+/// changed.
 pub(super) fn refused(step: &'static str) -> impl FnOnce(io::Error) -> StoreError {
     move |cause| StoreError::refused(FileError { step, cause })
 }

@@ -8,7 +8,7 @@ use super::FileStore;
 use super::contents::{Contents, Read};
 use super::descriptors::Claimed;
 use super::directory::shard_of;
-use super::disk::{self, Access, Opened, failed, refused};
+use super::disk::{self, Access, Opened, refused};
 use super::record::{self, Held, Hold};
 use super::slot::{self, Header};
 use crate::session::{StoreError, StoreKey, Stored};
@@ -67,9 +67,9 @@ impl FileStore {
         let mut seen = None;
         for _ in 0..UNLOCKED_READS {
             let read = self.read_unlocked(key, then);
-            let Some(read) = read.map_err(failed("cannot read a session file"))? else {
+            let Some(read) = read.map_err(refused("cannot read a session file"))? else {
                 self.descriptors.forget(key);
-                self.directory.check_mounted().map_err(failed("cannot find the sessions"))?;
+                self.directory.check_mounted().map_err(refused("cannot find the sessions"))?;
                 return Ok(None);
             };
             match read {

@@ -76,8 +76,8 @@ impl RedisStore {
             if is_about_commands(&error) {
                 let what = format!(
                     "redis does not let the user of its [redis.NAME] section PUBLISH on \
-                     {channel}, which every save does: it needs +publish and the channels of \
-                     [session.redis] prefix"
+                     {channel}, which every save does: it needs +publish and &{}*",
+                    self.options.prefix
                 );
                 return Err(Error::new(ErrorKind::Start, what).caused_by(error));
             }

@@ -175,7 +175,7 @@ fn a_disk_that_is_gone_is_unavailable_and_not_empty() {
     create(&store, &key(1), &record(1, "x"));
     disk.unmount();
     let found = store.load(&key(1), NOW);
-    assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
+    assert!(matches!(found, Err(StoreError::Refused(_))), "{found:?}");
     let created = store.swap(&key(1), super::Expected::Absent, &record(1, "x"), NOW);
     assert!(matches!(created, Err(StoreError::Refused(_))), "{created:?}");
     assert_eq!(names(&place.dir()), Vec::<std::path::PathBuf>::new(), "nothing is written beside");

@@ -34,6 +34,7 @@ fn a_user_who_may_not_publish_is_told_so_at_the_start() {
         assert_eq!(error.kind(), ErrorKind::Start);
         let said = error.chain();
         assert!(said.contains("PUBLISH on test:news") && said.contains("NOPERM"), "{said}");
+        assert!(said.contains("+publish and &test:*"), "{said}");
     }
 }
 
