@@ -149,6 +149,7 @@ fn a_server_that_loads_its_data_says_so() {
     server.cli(&["DEBUG", "POPULATE", "3000"]);
     server.cli(&["SAVE"]);
     server.kill();
+    eventually("its end is seen", PATIENCE, || matches!(redis.state(), LinkState::Down(..)));
     // Half a millisecond for each key, and an ear for clients now and then.
     let slowly = ["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];
     server.add_arguments(&slowly);
