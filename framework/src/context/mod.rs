@@ -11,6 +11,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, Method, StatusCode};
@@ -36,6 +37,7 @@ pub struct RequestContext {
     pub session: Session,
     head: RequestHead,
     body: Option<Arc<dyn BodySource>>,
+    is_body_taken: AtomicBool,
     peer: SocketAddr,
     client: OnceLock<Client>,
     id: u64,
@@ -60,6 +62,7 @@ impl RequestContext {
             session,
             head: incoming.head,
             body: incoming.body,
+            is_body_taken: AtomicBool::new(false),
             peer: incoming.peer,
             client: OnceLock::new(),
             id: environment.next_request_id(),
@@ -207,14 +210,49 @@ impl RequestContext {
         RequestBody::new(self.body.as_deref(), self.max_body_bytes())
     }
 
-    /// The whole body.
+    /// The whole body. It can be had once, by this, [`text`](Self::text), [`json`](Self::json) or
+    /// [`form`](Self::form): middleware that reads it hands on what the handler needs by
+    /// [`set_extension`](Self::set_extension).
     ///
     /// # Errors
     /// [`ErrorKind::Request`] with 413 when it is longer than the route's limit (`[limits] body`),
     /// 400 when its framing is broken, 408 when it came too slowly; [`ErrorKind::Disconnected`]
-    /// when the client has gone.
+    /// when the client has gone; [`ErrorKind::Internal`] when it was read before.
+    ///
+    /// # Examples
+    /// ```
+    /// use maypole::prelude::*;
+    /// use std::collections::BTreeMap;
+    ///
+    /// type Form = BTreeMap<String, String>;
+    ///
+    /// let mut app = App::with_defaults();
+    /// app.with(|ctx, next| match ctx.form::<Form>() {
+    ///     Ok(form) if form.contains_key("name") => {
+    ///         ctx.set_extension(form);
+    ///         next.run(ctx)
+    ///     }
+    ///     Ok(_) => StatusCode::UNPROCESSABLE_ENTITY.into_response(),
+    ///     Err(error) => error.into_response(),
+    /// });
+    /// app.post("/", |ctx| ctx.extension::<Form>().unwrap_or_default()["name"].clone());
+    /// app.post("/again", |ctx| Ok(format!("{:?}", ctx.form::<Form>()?)));
+    /// let client = app.test_client()?;
+    /// assert_eq!(client.post("/").form(&[("name", "ada")]).send().text(), "ada");
+    /// assert_eq!(client.post("/again").form(&[("name", "ada")]).send().status(), 500);
+    /// assert_eq!(client.post("/").form(&[("nick", "ada")]).send().status(), 422);
+    /// # Ok::<(), maypole::Error>(())
+    /// ```
     pub fn body_bytes(&self) -> Result<Vec<u8>> {
-        body::read_all(self.body())
+        let bytes = body::read_all(self.body())?;
+        // Nothing more comes, and an empty body would look as if the client had sent none.
+        if bytes.is_empty() && self.is_body_taken.load(Ordering::Relaxed) {
+            let message = "the request's body was read before, by middleware perhaps; what others \
+                           need it hands on by set_extension";
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        self.is_body_taken.fetch_or(!bytes.is_empty(), Ordering::Relaxed);
+        Ok(bytes)
     }
 
     /// The whole body as text.
