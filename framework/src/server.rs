@@ -112,8 +112,9 @@ impl Server {
         ));
         signals.forever().next();
         logger::announce("maypole stops: no new connections, requests in flight finish");
+        let first = Instant::now();
         std::thread::Builder::new().name("maypole-signals".to_owned()).spawn(move || {
-            if signals.forever().next().is_some() {
+            if signals.forever().any(|_| first.elapsed() > SAME_WISH) {
                 logger::announce("maypole ends at once");
                 end_at_once();
             }
@@ -158,6 +159,10 @@ impl fmt::Debug for Server {
         f.debug_struct("Server").field("addr", &self.addr).finish_non_exhaustive()
     }
 }
+
+/// Signals this close together are one wish: `timeout` and some init processes signal the process and
+/// then its whole group, this process again among it.
+const SAME_WISH: Duration = Duration::from_millis(500);
 
 /// The signals that ask for an end, from now on kept until they are read.
 pub(crate) fn stop_signals() -> Result<Signals> {

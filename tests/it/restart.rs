@@ -67,6 +67,20 @@ fn after_the_grace_time_it_ends_anyway() {
     assert_eq!(testee.process.end().code(), Some(0));
 }
 
+/// `timeout`, and some init processes, signal the process and right after that its whole group.
+#[test]
+fn signals_that_come_together_are_one() {
+    let directory = TempDir::new();
+    let mut testee = Testee::start(directory.path(), &[("MAYPOLE_SERVER_SHUTDOWN_GRACE", "1h")]);
+    let mut slow = in_flight(&testee, "/count-and-wait");
+    testee.process.signal(libc::SIGTERM);
+    testee.process.signal(libc::SIGINT);
+    wait_until_closed(&testee);
+    slow.send("hello");
+    assert_eq!(slow.answer().text(), "1");
+    assert_eq!(testee.process.end().code(), Some(0));
+}
+
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let directory = TempDir::new();
@@ -75,7 +89,11 @@ fn a_second_signal_ends_it_at_once() {
     testee.process.signal(libc::SIGTERM);
     wait_until_closed(&testee);
     assert!(testee.process.is_running());
-    testee.process.signal(libc::SIGTERM);
+    // One that comes with the first does not count, so it is sent until it does.
+    wait_until("it ends at once", PATIENCE, || {
+        testee.process.signal(libc::SIGTERM);
+        !testee.process.is_running()
+    });
     assert_eq!(testee.process.end().code(), Some(130));
 }
 

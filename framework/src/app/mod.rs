@@ -252,7 +252,8 @@ impl App {
     }
 
     /// Serves the app until SIGTERM or SIGINT, then ends in good order: no new connections, the
-    /// requests in flight get `[server] shutdown_grace`. A second signal ends at once.
+    /// requests in flight get `[server] shutdown_grace`. A second signal, half a second after the
+    /// first or later, ends at once.
     ///
     /// # Errors
     /// [`ErrorKind::Route`] for a conflict of routes, [`ErrorKind::Start`] when the port is in use
@@ -271,7 +272,9 @@ impl App {
         Server::start(self)
     }
 
-    /// A client that drives this app without a port: same pipeline, with a cookie jar.
+    /// A client that drives this app without a port: same pipeline, with a cookie jar. Sessions lie
+    /// where the settings say, with [`with_defaults`](Self::with_defaults) in `var/sessions` of the
+    /// working directory; `app.config_mut().session_file.path` puts them elsewhere.
     ///
     /// # Errors
     /// As [`run`](Self::run), without the port.
