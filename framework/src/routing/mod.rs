@@ -84,6 +84,9 @@ impl<T> Router<T> {
         if !pattern.starts_with('/') {
             return Err(refused(None, "must begin with a slash"));
         }
+        if let Some(hint) = foreign_parameter(pattern) {
+            return Err(refused(None, &hint));
+        }
         if let Some(entry) = self.entries.iter_mut().find(|entry| *entry.pattern == *pattern) {
             let again = format!("is registered twice for {method}");
             return entry.methods.insert(method, target).map_err(|()| refused(None, &again));
@@ -119,4 +122,14 @@ impl<T> Router<T> {
             entry.methods.iter().map(|(method, target)| (method, &*entry.pattern, target))
         })
     }
+}
+
+/// What is wrong with a pattern in another framework's style, `/users/:id` or `/users/<int:id>`: here
+/// it would be plain text, a route that no browser ever asks for.
+fn foreign_parameter(pattern: &str) -> Option<String> {
+    let segment = pattern.split('/').find(|segment| segment.starts_with([':', '*', '<']))?;
+    let name = segment.trim_start_matches([':', '*', '<']).trim_end_matches('>');
+    let name = name.rsplit(':').next().filter(|name| !name.is_empty()).unwrap_or("name");
+    let meant = if segment.starts_with('*') || segment.starts_with("<path:") { "*" } else { "" };
+    Some(format!("names no parameter by {segment:?}; did you mean \"{{{meant}{name}}}\"?"))
 }

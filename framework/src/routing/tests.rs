@@ -56,7 +56,7 @@ fn a_method_and_a_path_lead_to_one_route() {
 
 #[test]
 fn routes_that_cannot_be_told_apart_are_refused() {
-    let cases: [(&[(Method, &str)], &str); 5] = [
+    let cases: [(&[(Method, &str)], &str); 9] = [
         (
             &[(Method::GET, "/users/{id}"), (Method::GET, "/users/{name}")],
             r#"the route "/users/{name}" cannot be told apart from "/users/{id}""#,
@@ -68,6 +68,22 @@ fn routes_that_cannot_be_told_apart_are_refused() {
         (&[(Method::GET, "a")], r#"the route "a" must begin with a slash"#),
         (&[(Method::GET, "")], r#"the route "" must begin with a slash"#),
         (&[(Method::GET, "/{")], r#"the route "/{" is not valid: "#),
+        (
+            &[(Method::GET, "/users/:id/edit")],
+            r#"the route "/users/:id/edit" names no parameter by ":id"; did you mean "{id}"?"#,
+        ),
+        (
+            &[(Method::GET, "/users/<int:id>")],
+            r#"the route "/users/<int:id>" names no parameter by "<int:id>"; did you mean "{id}"?"#,
+        ),
+        (
+            &[(Method::GET, "/files/*path")],
+            r#"the route "/files/*path" names no parameter by "*path"; did you mean "{*path}"?"#,
+        ),
+        (
+            &[(Method::GET, "/files/*")],
+            r#"the route "/files/*" names no parameter by "*"; did you mean "{*name}"?"#,
+        ),
     ];
     for (routes, expected) in cases {
         let error = router(routes).unwrap_err().to_string();
