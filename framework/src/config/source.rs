@@ -25,7 +25,12 @@ const BUILT_IN_STORES: [&str; 4] = ["file", "table", "redis", "tiered"];
 
 pub(super) fn load() -> Result<Config, ConfigError> {
     if let Some(path) = env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
-        return load_from(Path::new(&path));
+        let path = Path::new(&path);
+        if !path.try_exists().unwrap_or(true) {
+            let message = format!("there is no such file; {FILE_VARIABLE} names it");
+            return Err(ConfigError::in_file(&path.display().to_string(), None, message));
+        }
+        return load_from(path);
     }
     match read_text(Path::new(FILE_NAME))? {
         Some(text) => resolve(Some((&text, FILE_NAME)), &variables()?),
@@ -241,7 +246,10 @@ fn check_keys(given: &Given, table: &[Setting], free: &[String]) -> Result<(), C
             .collect();
         let hint = if elsewhere.is_empty() {
             let siblings = table.iter().filter(|setting| setting.section == *section);
-            did_you_mean(key, siblings.map(|setting| setting.key))
+            match other_word(section, key) {
+                Some(known) => format!("; did you mean {known:?}?"),
+                None => did_you_mean(key, siblings.map(|setting| setting.key)),
+            }
         } else {
             format!("; it belongs in {}", elsewhere.join(" or "))
         };
@@ -249,6 +257,22 @@ fn check_keys(given: &Given, table: &[Setting], free: &[String]) -> Result<(), C
         return Err(ConfigError::new(origin.clone(), section, key, message));
     }
     Ok(())
+}
+
+/// What a key is called here that goes by another word elsewhere, too far from ours to be a slip.
+fn other_word(section: &str, key: &str) -> Option<&'static str> {
+    let words: &[(&str, &str, &[&str])] = &[
+        ("server", "listen", &["port", "host", "bind", "address", "addr"]),
+        ("session", "backend", &["store", "driver", "engine", "save_handler"]),
+        ("session", "idle_timeout", &["lifetime", "ttl", "max_age", "gc_maxlifetime", "timeout"]),
+        ("session", "cookie_name", &["name"]),
+        ("session.file", "path", &["dir", "directory", "save_path"]),
+        ("redis.default", "url", &["host", "port", "address", "addr", "server"]),
+        ("runtime", "workers", &["threads"]),
+    ];
+    let (_, known, _) =
+        words.iter().find(|(within, _, others)| *within == section && others.contains(&key))?;
+    Some(known)
 }
 
 /// Which key a variable sets. In a free section that is a key the file already has, else a new

@@ -21,6 +21,21 @@ const TIME_UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZE_UNITS: [(&str, u64); 4] = [("", 1), ("K", KIB), ("M", MIB), ("G", GIB)];
 
+/// How units are written elsewhere, in lower case, and here.
+const TIME_WORDS: [(&str, &[&str]); 5] = [
+    ("ms", &["ms", "msec", "millis", "milliseconds"]),
+    ("s", &["s", "sec", "secs", "second", "seconds"]),
+    ("m", &["m", "min", "mins", "minute", "minutes"]),
+    ("h", &["h", "hr", "hrs", "hour", "hours"]),
+    ("d", &["d", "day", "days"]),
+];
+const SIZE_WORDS: [(&str, &[&str]); 4] = [
+    ("", &["b", "byte", "bytes"]),
+    ("K", &["k", "kb", "kib"]),
+    ("M", &["m", "mb", "mib"]),
+    ("G", &["g", "gb", "gib"]),
+];
+
 /// A duration with its unit, within `range`.
 pub(super) fn duration(
     range: RangeInclusive<Duration>,
@@ -51,7 +66,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     let factor = TIME_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
     let (Some(factor), true) = (factor, is_digits(digits)) else {
-        return Err("it takes a duration such as 500ms, 75s, 2m, 24h or 30d".to_owned());
+        let hint = meant_unit(digits, unit, &TIME_WORDS);
+        return Err(format!("it takes a duration such as 500ms, 75s, 2m, 24h or 30d{hint}"));
     };
     let millis = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
     millis.map(Duration::from_millis).ok_or_else(|| "the duration is too long".to_owned())
@@ -88,7 +104,8 @@ fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, unit) = split_unit(text);
     let factor = SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
     let (Some((_, factor)), true) = (factor, is_digits(digits)) else {
-        return Err("it takes a size in bytes such as 512, 32K, 2M or 1G".to_owned());
+        let hint = meant_unit(digits, unit, &SIZE_WORDS);
+        return Err(format!("it takes a size in bytes such as 512, 32K, 2M or 1G{hint}"));
     };
     let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor));
     bytes.ok_or_else(|| "the size is too large".to_owned())
@@ -240,6 +257,15 @@ fn is_network(item: &str) -> bool {
     let Ok(address) = address.parse::<IpAddr>() else { return false };
     let max = if address.is_ipv4() { 32 } else { 128 };
     prefix.is_none_or(|prefix| count::<u64>(0..=max)(prefix).is_ok())
+}
+
+/// `; did you mean "20M"?` for a number with a unit that is known by another spelling.
+fn meant_unit(digits: &str, unit: &str, words: &[(&str, &[&str])]) -> String {
+    let word = unit.trim().to_ascii_lowercase();
+    match words.iter().find(|(_, spellings)| spellings.contains(&word.as_str())) {
+        Some((ours, _)) if is_digits(digits) => format!("; did you mean \"{digits}{ours}\"?"),
+        _ => String::new(),
+    }
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
