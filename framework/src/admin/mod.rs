@@ -285,6 +285,7 @@ fn is_left_over(error: &std::io::Error) -> bool {
 fn explain(error: &Error, config: &Config) -> Error {
     let what = match config.session.backend.as_str() {
         "file" | "table" => "no server answers on its admin socket, and its store cannot be opened",
+        "redis" | "tiered" => "the session store cannot be opened",
         _ => {
             "no server answers on an admin socket ([admin] path), and a store that a program \
              registers is known only there"

@@ -85,7 +85,9 @@ pub(crate) fn open_store(
 }
 
 fn open_file(config: &Config) -> Result<Opened> {
-    let store = Arc::new(FileStore::open(file_store_options(config))?);
+    let store = Arc::new(
+        FileStore::open(file_store_options(config)).map_err(|error| at_path("file", &error))?,
+    );
     let location = format!("{} (file store)", store.location().display());
     let upkeep = store.sync_interval().map(|every| {
         let (pass, end) = (Arc::clone(&store), Arc::clone(&store));
@@ -104,8 +106,15 @@ fn open_file(config: &Config) -> Result<Opened> {
     Ok(Opened { store, location, upkeep, figures: Some(figures) })
 }
 
+/// Names the setting that says where: the directory's name alone does not tell whose it is.
+fn at_path(store: &str, error: &Error) -> Error {
+    Error::new(error.kind(), format!("[session.{store}] path: {}", error.chain()))
+}
+
 fn open_table(config: &Config) -> Result<Opened> {
-    let store = Arc::new(TableStore::open(table_store_options(config))?);
+    let store = Arc::new(
+        TableStore::open(table_store_options(config)).map_err(|error| at_path("table", &error))?,
+    );
     let location =
         format!("memory, with a journal in {} (table store)", store.location().display());
     let (pass, end) = (Arc::clone(&store), Arc::clone(&store));

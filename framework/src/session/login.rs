@@ -17,8 +17,7 @@ const MAX_USER_BYTES: usize = 255;
 impl Session {
     /// Binds the session to `user`, who has just proved who they are. At commit the session gets a
     /// fresh id and the old one ends, so an id planted before the login (session fixation) is
-    /// worth nothing; the CSRF token is dropped, other data kept. If the handler fails afterwards
-    /// the session is as before.
+    /// worth nothing; the data is kept. If the handler fails afterwards the session is as before.
     ///
     /// User agent and address of the request are noted for [`sessions_of`](Self::sessions_of). A
     /// user who has `max_sessions_per_user` sessions already loses the one with the oldest login,

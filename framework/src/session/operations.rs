@@ -163,9 +163,13 @@ pub(crate) fn apply<'a>(
 /// could not be read again.
 pub(crate) fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Value> {
     let mut bytes = SmallVec::<[u8; SHORT]>::new();
-    ciborium::into_writer(value, &mut bytes).map_err(|_| {
+    ciborium::into_writer(value, &mut bytes).map_err(|error| {
         let what = format!("the value for session key {key:?} cannot be stored");
-        Error::new(ErrorKind::SessionValue, what)
+        let error_of_key = Error::new(ErrorKind::SessionValue, what);
+        match error {
+            ciborium::ser::Error::Value(why) => error_of_key.caused_by(why),
+            ciborium::ser::Error::Io(why) => error_of_key.caused_by(why),
+        }
     })?;
     if cbor::may_be_deep(&bytes) {
         decode::<IgnoredAny>(key, &bytes).map_err(|_| {

@@ -91,7 +91,9 @@ impl Session {
         verb: impl FnOnce(&mut State, &Manager) -> Result<T>,
     ) -> Result<T> {
         let Some(inner) = &self.inner else {
-            return Err(Error::new(ErrorKind::NoRequest, "there is no session outside a request"));
+            let what = "there is no session outside a request; work that needs it is started with \
+                        spawn, scope or blocking of maypole, not as a thread";
+            return Err(Error::new(ErrorKind::NoRequest, what));
         };
         let state = inner.state.get_or_init(|| inner.fresh());
         let mut state = match state.try_lock() {

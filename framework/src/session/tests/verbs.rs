@@ -332,3 +332,21 @@ fn a_view_is_one_struct_that_loses_no_update() {
     node.request(&cookie, |session| session.view::<Cart>().remove());
     assert_eq!(node.get::<Cart>(&cookie, "cart"), None);
 }
+
+#[test]
+fn a_value_that_refuses_to_be_stored_says_why() {
+    struct Connection;
+
+    impl serde::Serialize for Connection {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("a connection cannot be stored"))
+        }
+    }
+
+    let error = Node::new().open("").set("db", Connection).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SessionValue);
+    assert_eq!(
+        error.chain(),
+        "the value for session key \"db\" cannot be stored: a connection cannot be stored"
+    );
+}
