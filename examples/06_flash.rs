@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $ cargo run --bin 06_flash
-//! $ curl -L -c jar -b jar -X POST localhost:8080/save
+//! $ curl -L -c jar -b jar -d "" localhost:8080/save
 //! Saved.
 //! $ curl -c jar -b jar localhost:8080/
 //! Nothing new.
