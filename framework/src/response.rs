@@ -182,7 +182,28 @@ impl Response {
         self.error = Some(error);
     }
 
-    /// The error this response was made from, if it was.
+    /// The error this response was made from, if it was; the outer layer logs it. Middleware that
+    /// answers with a page of its own instead drops it, so it should log
+    /// [`chain`](Error::chain) first, with the request's id: nobody else will.
+    ///
+    /// ```
+    /// use maypole::prelude::*;
+    ///
+    /// let mut app = App::with_defaults();
+    /// app.with(|ctx, next| {
+    ///     let response = next.run(ctx);
+    ///     let Some(error) = response.error() else { return response };
+    ///     eprintln!("{}: {}", ctx.request_id(), error.chain());
+    ///     let page = format!("<h1>Sorry</h1><p>Please tell us {}.", ctx.request_id());
+    ///     (response.status(), Html(page)).into_response()
+    /// });
+    /// app.get("/{id}", |ctx| Ok(format!("{}", ctx.param::<u32>("id")?)));
+    /// let client = app.test_client()?;
+    /// let answer = client.get("/x").send();
+    /// assert_eq!(answer.status(), 400);
+    /// assert!(answer.text().starts_with("<h1>Sorry"));
+    /// # Ok::<(), maypole::Error>(())
+    /// ```
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
