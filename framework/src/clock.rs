@@ -18,11 +18,19 @@ impl Clock {
         Self::default()
     }
 
-    /// The time now.
+    /// The time now, in whole milliseconds.
+    ///
+    /// Stores keep times so. A deadline with a finer fraction would be another one once it has
+    /// been stored and read again, and a session's expiry would seem to have moved.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        self.manual.as_ref().map_or_else(SystemTime::now, ManualClock::now)
+        self.manual.as_ref().map_or_else(|| whole_ms(SystemTime::now()), ManualClock::now)
     }
+}
+
+fn whole_ms(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    time - Duration::from_nanos(u64::from(since.subsec_nanos() % 1_000_000))
 }
 
 impl fmt::Debug for Clock {
@@ -52,11 +60,7 @@ impl ManualClock {
     /// A clock that stands at the present moment.
     #[must_use]
     pub fn new() -> Self {
-        // Whole milliseconds, as stores keep them: a test may compare what comes back.
-        let now = SystemTime::now();
-        let odd = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-        let start = now - Duration::from_nanos(u64::from(odd % 1_000_000));
-        Self { start, moved_ms: Arc::default() }
+        Self { start: Clock::system().now(), moved_ms: Arc::default() }
     }
 
     /// The time this clock shows.
@@ -81,5 +85,20 @@ impl ManualClock {
 impl Default for ManualClock {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::Clock;
+
+    #[test]
+    fn times_are_what_stores_can_keep() {
+        for _ in 0..100 {
+            let since = Clock::system().now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            assert_eq!(since.subsec_nanos() % 1_000_000, 0);
+        }
     }
 }

@@ -73,3 +73,25 @@ fn reads_come_from_memory() {
 fn gets(nodes: &Nodes) -> String {
     nodes.redis().info("cmdstat_get")
 }
+
+/// A cookie with the old id could come after that of a login meanwhile, and take its place.
+#[test]
+fn who_loses_a_race_does_not_set_the_cookie_again() {
+    let nodes = Nodes::start(Backend::Tiered, 2);
+    let mut early = nodes.visitor();
+    early.text(0, "/count");
+    wait_until("it reads from memory", A_WHILE, || {
+        let before = gets(&nodes);
+        early.text(0, "/read");
+        gets(&nodes) == before
+    });
+    let mut visitor = nodes.visitor();
+    visitor.text(0, "/count");
+    // What it begins with lies in memory as it was made; what it finds in the end comes from redis.
+    let mut slow = visitor.begin(0, "/count-and-wait");
+    assert_eq!(visitor.text(1, "/count"), "2");
+    let answer = slow.finish();
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    assert_eq!(answer.headers("set-cookie"), Vec::<&str>::new());
+    visitor.expect(0, "/read", "3");
+}
