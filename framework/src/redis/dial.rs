@@ -4,11 +4,13 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Parser, Value};
 
 use super::error::{Answer, RedisError, sorted, unreadable};
+use super::sentinel::Masters;
 use super::tls::TlsSettings;
 use super::transport::{Incoming, Transport};
 use crate::config::{RedisAddress, RedisLogin, RedisServers, RedisSettings};
@@ -19,13 +21,14 @@ use crate::runtime::ClientSocket;
 pub(super) struct Dialer {
     settings: RedisSettings,
     tls: Option<TlsSettings>,
+    masters: Arc<Masters>,
 }
 
 impl Dialer {
     /// Reads the files that encryption needs; fails if one of them is no good.
     pub(super) fn new(settings: &RedisSettings) -> crate::Result<Self> {
         let tls = settings.tls.as_ref().map(TlsSettings::read).transpose()?;
-        Ok(Self { settings: settings.clone(), tls })
+        Ok(Self { settings: settings.clone(), tls, masters: Arc::default() })
     }
 
     pub(super) fn settings(&self) -> &RedisSettings {
@@ -39,10 +42,11 @@ impl Dialer {
             RedisServers::Cluster(nodes) => first_that_works(nodes, |node| self.dial_at(node)),
             RedisServers::Sentinel { sentinels, master_name } => {
                 let master = first_that_works(sentinels, |at| self.ask_sentinel(at, master_name))?;
+                let reign = self.masters.name(&master);
                 let transport = self.dial_at(&master)?;
                 check_role(&transport, &master)?;
                 transport.set_deadline(None);
-                Ok(transport)
+                Ok(transport.under(reign))
             }
         }
     }
@@ -87,20 +91,50 @@ impl Dialer {
         }
     }
 
+    pub(super) fn masters(&self) -> &Masters {
+        &self.masters
+    }
+
+    /// Notes whom the sentinels call master now. Gives the connection to one of them, for the next
+    /// time.
+    pub(super) fn ask_for_master(&self, kept: Option<Transport>) -> Result<Transport, RedisError> {
+        let RedisServers::Sentinel { sentinels, master_name } = &self.settings.servers else {
+            return Err(RedisError::Down("there are no sentinels".to_owned()));
+        };
+        let sentinel = match kept {
+            Some(kept) => kept,
+            None => first_that_works(sentinels, |at| self.open_sentinel(at))?,
+        };
+        sentinel.set_deadline(Some(self.settings.connect_timeout));
+        self.masters.name(&master_of(&sentinel, master_name)?);
+        Ok(sentinel)
+    }
+
     fn ask_sentinel(
         &self,
         address: &RedisAddress,
         master_name: &str,
     ) -> Result<RedisAddress, RedisError> {
+        master_of(&self.open_sentinel(address)?, master_name).map_err(|error| match error {
+            RedisError::Down(why) => RedisError::Down(format!("{address}: {why}")),
+            error => error,
+        })
+    }
+
+    fn open_sentinel(&self, address: &RedisAddress) -> Result<Transport, RedisError> {
         let transport = self.open(address)?;
         greet(&transport, &self.settings.sentinel_login, &self.settings.name)?;
-        let mut question = redis::cmd("SENTINEL");
-        question.arg("GET-MASTER-ADDR-BY-NAME").arg(master_name);
-        let answer = ask(&transport, &question)?;
-        let unknown = || RedisError::Down(format!("{address} knows no master {master_name:?}"));
-        let (host, port): (String, u16) = redis::from_redis_value(answer).map_err(|_| unknown())?;
-        Ok(RedisAddress::Tcp(host, port))
+        Ok(transport)
     }
+}
+
+fn master_of(sentinel: &Transport, master_name: &str) -> Result<RedisAddress, RedisError> {
+    let mut question = redis::cmd("SENTINEL");
+    question.arg("GET-MASTER-ADDR-BY-NAME").arg(master_name);
+    let unknown = || RedisError::Down(format!("it knows no master {master_name:?}"));
+    let (host, port): (String, u16) =
+        redis::from_redis_value(ask(sentinel, &question)?).map_err(|_| unknown())?;
+    Ok(RedisAddress::Tcp(host, port))
 }
 
 /// The first outcome that is good, else the last failure: one dead node says nothing.

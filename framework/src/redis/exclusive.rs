@@ -122,9 +122,9 @@ struct Connection {
 }
 
 impl Connection {
-    /// Whether the server has not closed it since it was last used.
+    /// Whether the server has not closed it since it was last used, and is still the master.
     fn is_alive(&mut self) -> bool {
-        self.is_broken |= self.transport.is_closed();
+        self.is_broken |= self.transport.is_closed() || self.transport.is_deposed();
         !self.is_broken
     }
 

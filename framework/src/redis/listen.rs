@@ -261,7 +261,8 @@ impl Kept for Shared {
         let now = Instant::now();
         self.state.with(|state| {
             let (Some(wire), Some(heard)) = (state.wire.clone(), state.heard) else { return };
-            if now.duration_since(heard) > self.timeout * DEAD_AFTER_TIMEOUTS {
+            let is_silent = now.duration_since(heard) > self.timeout * DEAD_AFTER_TIMEOUTS;
+            if is_silent || wire.is_deposed() {
                 wire.shutdown();
             } else if now.duration_since(state.asked.unwrap_or(heard)) > self.timeout {
                 state.asked = Some(now);

@@ -14,6 +14,7 @@ mod listen;
 mod reader;
 mod requests;
 mod script;
+mod sentinel;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tls;
@@ -62,6 +63,9 @@ impl Redis {
     /// error; files for encryption that cannot be read are one.
     pub(crate) fn open(settings: &RedisSettings) -> Result<Self> {
         let dialer = Arc::new(Dialer::new(settings)?);
+        if matches!(settings.servers, RedisServers::Sentinel { .. }) {
+            sentinel::watch(Arc::downgrade(&dialer));
+        }
         let limits = LinkLimits {
             queue: settings.queue,
             timeout: settings.command_timeout,

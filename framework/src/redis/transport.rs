@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustls::ClientConnection;
 
+use super::sentinel::Reign;
 use crate::runtime::ClientSocket;
 use crate::runtime::sync::ShortLock;
 
@@ -18,6 +19,8 @@ const READ_BYTES: usize = 16 * 1024;
 pub(super) struct Transport {
     socket: ClientSocket,
     tls: Option<ShortLock<Tls>>,
+    /// For as long as the sentinels name this server.
+    reign: Option<Reign>,
 }
 
 struct Tls {
@@ -51,7 +54,7 @@ impl Tls {
 
 impl Transport {
     pub(super) fn plain(socket: ClientSocket) -> Self {
-        Self { socket, tls: None }
+        Self { socket, tls: None, reign: None }
     }
 
     /// Shakes hands; the socket's deadline bounds it.
@@ -75,7 +78,16 @@ impl Transport {
         }
         send_sealed(&socket, &mut tls)?;
         let tls = Tls { connection: Box::new(tls), sealed: Vec::new(), opened: 0 };
-        Ok(Self { socket, tls: Some(ShortLock::new(tls)) })
+        Ok(Self { socket, tls: Some(ShortLock::new(tls)), reign: None })
+    }
+
+    pub(super) fn under(self, reign: Reign) -> Self {
+        Self { reign: Some(reign), ..self }
+    }
+
+    /// Whether the sentinels call another server master by now.
+    pub(super) fn is_deposed(&self) -> bool {
+        self.reign.as_ref().is_some_and(Reign::is_over)
     }
 
     pub(super) fn set_deadline(&self, limit: Option<Duration>) {

@@ -10,6 +10,7 @@ super::on_every_redis! {
     a_failover_loses_at_most_what_was_not_replicated
     with_wait_replicas_a_failover_loses_nothing
     a_failover_under_load_is_survived
+    a_master_that_is_replaced_while_it_lives_is_left
     slots_of_a_cluster_move_under_load
 }
 
@@ -110,6 +111,30 @@ fn a_failover_under_load_is_survived(backend: Backend) {
     for guest in &mut guests {
         guest.check(&nodes);
     }
+}
+
+/// Sentinels make the old master a replica some ten seconds later. What it is told until then is
+/// lost.
+fn a_master_that_is_replaced_while_it_lives_is_left(backend: Backend) {
+    let redis = Replicated::start();
+    let nodes = Nodes::on_sentinel(backend, 2, &redis, &[]);
+    let mut visitor = nodes.visitor();
+    visitor.text(0, "/count");
+    visitor.text(1, "/count");
+    redis.wait_until_in_sync();
+    redis.plan_failover();
+    redis.wait_until_promoted();
+    let begun = Instant::now();
+    wait_until("nobody is at the old master", Duration::from_secs(5), || {
+        !redis.master.run("CLIENT LIST").text().contains("name=maypole")
+    });
+    eprintln!("{backend:?}: it was left after {:?}", begun.elapsed());
+    for node in 0..2 {
+        wait_until("the node serves again", PATIENT, || visitor.get(node, "/read").status == 200);
+    }
+    visitor.text(0, "/count");
+    visitor.expect(1, "/read", "3");
+    assert_eq!(visitor.text(1, "/count"), "4");
 }
 
 fn slots_of_a_cluster_move_under_load(backend: Backend) {

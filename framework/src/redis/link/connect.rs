@@ -113,21 +113,27 @@ impl Shared {
 }
 
 impl Kept for Shared {
-    /// Tells overdue requests, ends a connection whose peer is dead, begins the next one.
+    /// Tells overdue requests, ends a connection whose peer is dead or no master any more, begins the next one.
     fn look_after(self: Arc<Self>) {
         let now = Instant::now();
         let grace = self.limits.timeout * (DEAD_AFTER_TIMEOUTS - 1);
         let (overdue, dead) = self.state.with(|state| {
             let overdue = state.requests.expire(now);
             let is_dead = state.requests.oldest_deadline().is_some_and(|due| now > due + grace);
-            (overdue, is_dead.then_some(state.epoch))
+            let is_deposed = state.wire.as_ref().is_some_and(|wire| wire.is_deposed());
+            let why = match (is_dead, is_deposed) {
+                (true, _) => Some("the server does not answer"),
+                (_, true) => Some("the sentinels name another master"),
+                _ => None,
+            };
+            (overdue, why.map(|why| (state.epoch, why)))
         });
         for waiter in overdue {
             // Its bytes may leave at any moment, so nobody can promise that they did not.
             waiter.fail(RedisError::Timeout { sent: true });
         }
-        if let Some(epoch) = dead {
-            self.fail(epoch, &RedisError::Lost("the server does not answer".to_owned()));
+        if let Some((epoch, why)) = dead {
+            self.fail(epoch, &RedisError::Lost(why.to_owned()));
         }
         self.connect_if_due();
     }

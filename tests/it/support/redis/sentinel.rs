@@ -67,6 +67,15 @@ impl Replicated {
         next
     }
 
+    /// Has the sentinels promote the replica while the master lives.
+    pub(crate) fn plan_failover(&self) {
+        let command = format!("SENTINEL FAILOVER {MASTER_NAME}");
+        wait_until("the sentinels begin", PATIENCE, || {
+            let sentinel = self.sentinels.first().and_then(|it| RedisClient::connect(it.0));
+            sentinel.is_some_and(|mut it| it.run(&command).text() == "OK")
+        });
+    }
+
     /// Waits until all sentinels name the former replica as the master, and it is one.
     pub(crate) fn wait_until_promoted(&self) {
         let port = self.replica.port().to_string();
