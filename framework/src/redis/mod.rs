@@ -197,6 +197,11 @@ impl Redis {
         Listening::new(settings.command_timeout, settings.reconnect_max, dial, sink)
     }
 
+    /// The NAME of its `[redis.NAME]`.
+    pub(crate) fn name(&self) -> &str {
+        &self.inner.dialer.settings().name
+    }
+
     /// Whether the shared connection works.
     pub(crate) fn state(&self) -> LinkState {
         match &self.inner.way {
@@ -219,9 +224,6 @@ impl Node {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis")
-            .field("name", &self.inner.dialer.settings().name)
-            .field("state", &self.state())
-            .finish()
+        f.debug_struct("Redis").field("name", &self.name()).field("state", &self.state()).finish()
     }
 }

@@ -18,6 +18,7 @@ impl RedisStore {
     /// # Errors
     /// When redis refuses this user or password, or that it tells what it saves, or is too old.
     pub(crate) fn look_at_server(&self) -> Result<()> {
+        let name = self.redis.name();
         let info = match self.redis.ask(&cmd("INFO")) {
             Err(error @ RedisError::Refused(_)) if is_about_commands(&error) => {
                 log::warn!(
@@ -27,12 +28,12 @@ impl RedisStore {
                 return self.check_news();
             }
             Err(error @ RedisError::Refused(_)) => {
-                let what = "redis refuses the user or password of its [redis.NAME] section";
+                let what = format!("redis refuses the user or password of [redis.{name}]");
                 return Err(Error::new(ErrorKind::Start, what).caused_by(error));
             }
             // The wrong port, an unknown database: waiting mends none of these.
             Err(error @ (RedisError::Server(_) | RedisError::Protocol(_))) => {
-                let what = "redis does not do what its [redis.NAME] section says";
+                let what = format!("redis does not do what [redis.{name}] says");
                 return Err(Error::new(ErrorKind::Start, what).caused_by(error));
             }
             Err(error) => {
