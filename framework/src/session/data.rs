@@ -154,11 +154,15 @@ impl Data {
 
     /// How many it would append with `value_len` bytes under `key`.
     pub(crate) fn len_with(&self, key: &Key, value_len: usize) -> usize {
-        let others = match self.get(key) {
-            Some(value) => self.encoded_len() - value.len(),
-            None => self.encoded_len() + ENTRY_BYTES + key.name.len(),
-        };
-        others + value_len
+        match self.get(key) {
+            Some(value) => self.encoded_len() - value.len() + value_len,
+            None => self.len_with_new(key, value_len),
+        }
+    }
+
+    /// As [`len_with`](Self::len_with), for a key that is not there.
+    pub(crate) fn len_with_new(&self, key: &Key, value_len: usize) -> usize {
+        self.encoded_len() + ENTRY_BYTES + key.name.len() + value_len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -173,7 +177,7 @@ impl Data {
     pub(crate) fn value(&self, space: Space, name: &str) -> Option<&[u8]> {
         match self.find_change(space, name) {
             Ok(at) => self.changes[at].value.as_deref(),
-            Err(_) => self.record.as_ref()?.value(space, name),
+            Err(_) => self.read(space, name),
         }
     }
 
@@ -182,26 +186,24 @@ impl Data {
     }
 
     pub(crate) fn put(&mut self, key: &Key, value: Value) {
-        match self.get(key).map(<[u8]>::len) {
+        self.entries_len += value.len();
+        match self.change(key, Some(value)) {
             Some(before) => self.entries_len -= before,
             None => {
                 self.entries_len += ENTRY_BYTES + key.name.len();
                 self.count += 1;
             }
         }
-        self.entries_len += value.len();
-        self.change(key, Some(value));
     }
 
     /// True if the key was there.
     pub(crate) fn remove(&mut self, key: &Key) -> bool {
-        let Some(value) = self.get(key) else {
-            return false;
-        };
-        self.entries_len -= ENTRY_BYTES + key.name.len() + value.len();
-        self.count -= 1;
-        self.change(key, None);
-        true
+        let is_there = self.get(key).is_some();
+        if is_there && let Some(before) = self.change(key, None) {
+            self.entries_len -= ENTRY_BYTES + key.name.len() + before;
+            self.count -= 1;
+        }
+        is_there
     }
 
     /// Keeps only the keys of spaces `keep` says.
@@ -263,14 +265,25 @@ impl Data {
         })
     }
 
-    fn change(&mut self, key: &Key, value: Option<Value>) {
+    /// From now on `value` holds for `key`; gives the length of the one before.
+    fn change(&mut self, key: &Key, value: Option<Value>) -> Option<usize> {
         match self.find_change(key.space, &key.name) {
-            Ok(at) => self.changes[at].value = value,
+            Ok(at) => {
+                let before = std::mem::replace(&mut self.changes[at].value, value)?;
+                Some(before.len())
+            }
             Err(at) => {
+                let before = self.read(key.space, &key.name).map(<[u8]>::len);
                 let change = Change { space: key.space, name: Arc::clone(&key.name), value };
                 self.changes.insert(at, change);
+                before
             }
         }
+    }
+
+    /// What the record says, whatever was changed since.
+    fn read(&self, space: Space, name: &str) -> Option<&[u8]> {
+        self.record.as_ref()?.value(space, name)
     }
 
     fn find_change(&self, space: Space, name: &str) -> Result<usize, usize> {

@@ -122,10 +122,14 @@ impl fmt::Debug for Operation {
 }
 
 impl Effect<'_> {
-    /// The encoded length of `data` after this, or an upper bound of it.
-    pub(crate) fn len_after(&self, data: &Data) -> usize {
+    /// The encoded length of `data` after this, or an upper bound of it. Whether a value is replaced
+    /// is looked up only where that decides whether it is more than `max`.
+    pub(crate) fn len_after(&self, data: &Data, max: usize) -> usize {
         match self {
-            Self::Put(key, value) => data.len_with(key, value.len()),
+            Self::Put(key, value) => {
+                let bound = data.len_with_new(key, value.len());
+                if bound <= max { bound } else { data.len_with(key, value.len()) }
+            }
             Self::Remove(_) | Self::Clear | Self::ClearFramework => data.encoded_len(),
         }
     }

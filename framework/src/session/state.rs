@@ -149,7 +149,7 @@ impl Open {
     pub(super) fn write(&mut self, operation: Operation, max_bytes: usize) -> Result<()> {
         let data = self.data();
         let effect = operation.effect(data)?;
-        let (len, before) = (effect.len_after(data), data.encoded_len());
+        let (len, before) = (effect.len_after(data, max_bytes), data.encoded_len());
         if len > max_bytes && len > before {
             let key = operation.key().map_or("", |key| &key.name);
             return Err(too_large(key, len, max_bytes));
