@@ -54,26 +54,23 @@ pub(crate) struct Data {
     entries_len: usize,
 }
 
-/// The bytes of a record, and where in them its keys and values lie.
+/// The bytes of a record, and where in them each entry begins.
 #[derive(Debug)]
 pub(crate) struct Indexed {
     bytes: Vec<u8>,
-    entries: SmallVec<[Entry; 6]>,
+    /// Four bytes each, so that the few entries of most records need no block of their own, and
+    /// the whole is a small one.
+    entries: SmallVec<[u32; 6]>,
 }
 
-/// A key of a record, and its value.
+/// An entry of a record.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct Entry<'a> {
     space: Space,
-    name: Stretch,
-    value: Stretch,
-}
-
-/// Offsets in a record.
-#[derive(Debug, Clone, Copy)]
-struct Stretch {
-    start: u32,
-    end: u32,
+    name: &'a [u8],
+    value: &'a [u8],
+    /// Where it ends in the record.
+    end: usize,
 }
 
 /// What holds for a key in place of the record.
@@ -101,22 +98,15 @@ impl Data {
         let mut entries = SmallVec::with_capacity(count.min(bytes.len() / ENTRY_BYTES));
         let (mut at, mut before) = (at + 4, None);
         for _ in 0..count {
-            let space = Space::from_byte(*record.get(at)?)?;
-            let name_at = at + 2;
-            let name_end = name_at + usize::from(*record.get(at + 1)?);
-            let name = record.get(name_at..name_end)?;
-            std::str::from_utf8(name).ok()?;
-            let value_at = name_end + 4;
-            let value_len = u32::from_be_bytes(*record.get(name_end..)?.first_chunk()?) as usize;
-            let value_end = value_at.checked_add(value_len)?;
-            record.get(value_at..value_end)?;
-            if before.is_some_and(|before| before >= (space, name)) {
+            let entry = Entry::read(&record, at)?;
+            std::str::from_utf8(entry.name).ok()?;
+            if before.is_some_and(|before| before >= entry.key()) {
                 return None;
             }
-            before = Some((space, name));
-            let name = Stretch::new(name_at, name_end)?;
-            entries.push(Entry { space, name, value: Stretch::new(value_at, value_end)? });
-            at = value_end;
+            before = Some(entry.key());
+            // Fails beyond 4 GiB, which no record has.
+            entries.push(u32::try_from(at).ok()?);
+            at = entry.end;
         }
         let entries_len = bytes.len() - 4;
         let record = (at == record.len()).then(|| Arc::new(Indexed { bytes: record, entries }))?;
@@ -237,26 +227,23 @@ impl Data {
 
     /// All keys with their values, sorted.
     fn iter(&self) -> impl Iterator<Item = (Space, &[u8], &[u8])> {
-        let (bytes, mut read): (&[u8], &[Entry]) = match &self.record {
-            Some(record) => (&record.bytes, &record.entries),
-            None => (&[], &[]),
-        };
+        let mut read = self.record.iter().flat_map(|record| record.iter()).peekable();
         let mut changes = self.changes.as_slice();
         std::iter::from_fn(move || {
             loop {
-                let order = match (read, changes) {
-                    ([entry, ..], [change, ..]) => entry.key(bytes).cmp(&change.key()),
-                    ([_, ..], []) => Ordering::Less,
-                    ([], _) => Ordering::Greater,
+                let order = match (read.peek(), changes) {
+                    (Some(entry), [change, ..]) => entry.key().cmp(&change.key()),
+                    (Some(_), []) => Ordering::Less,
+                    (None, _) => Ordering::Greater,
                 };
                 // A change takes the place of what was read.
-                let (entry, change);
                 if order.is_le() {
-                    (entry, read) = read.split_first()?;
+                    let entry = read.next()?;
                     if order.is_lt() {
-                        return Some((entry.space, entry.name.of(bytes), entry.value.of(bytes)));
+                        return Some((entry.space, entry.name, entry.value));
                     }
                 }
+                let change;
                 (change, changes) = changes.split_first()?;
                 if let Some(value) = &change.value {
                     return Some((change.space, change.name.as_bytes(), &**value));
@@ -297,38 +284,53 @@ impl Indexed {
     }
 
     fn value(&self, space: Space, name: &str) -> Option<&[u8]> {
-        let key = (space, name.as_bytes());
-        let order = |entry: &Entry| entry.key(&self.bytes).cmp(&key);
-        let at = self.entries.binary_search_by(order).ok()?;
-        Some(self.entries.get(at)?.value.of(&self.bytes))
+        let (place, is_there) = self.place((space, name.as_bytes()));
+        let at = self.entries.get(place).filter(|_| is_there)?;
+        self.entry(*at).map(|entry| entry.value)
     }
 
     /// How many entries lie before a key, and whether the next one is its own.
     fn place(&self, key: (Space, &[u8])) -> (usize, bool) {
-        let place = self.entries.partition_point(|entry| entry.key(&self.bytes) < key);
-        (place, self.entries.get(place).is_some_and(|entry| entry.key(&self.bytes) == key))
+        let order = |at: &u32| Entry::read_key(&self.bytes, *at as usize).cmp(&Some(key));
+        match self.entries.binary_search_by(order) {
+            Ok(place) => (place, true),
+            Err(place) => (place, false),
+        }
     }
 
-    /// Where an entry begins: two bytes before its name. The one after the last begins at the end.
+    /// Where an entry begins. The one after the last begins at the end.
     fn begin(&self, entry: usize) -> usize {
-        self.entries.get(entry).map_or(self.bytes.len(), |entry| entry.name.start as usize - 2)
+        self.entries.get(entry).map_or(self.bytes.len(), |at| *at as usize)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.entries.iter().filter_map(|at| self.entry(*at))
+    }
+
+    /// There is one at each offset of `entries`.
+    fn entry(&self, at: u32) -> Option<Entry<'_>> {
+        Entry::read(&self.bytes, at as usize)
     }
 }
 
-impl Entry {
-    fn key(self, bytes: &[u8]) -> (Space, &[u8]) {
-        (self.space, self.name.of(bytes))
+impl<'a> Entry<'a> {
+    /// The entry that begins at `at`.
+    fn read(record: &'a [u8], at: usize) -> Option<Self> {
+        let (space, name) = Self::read_key(record, at)?;
+        let value_len_at = at + 2 + name.len();
+        let value_at = value_len_at + 4;
+        let value_len = u32::from_be_bytes(*record.get(value_len_at..)?.first_chunk()?) as usize;
+        let end = value_at.checked_add(value_len)?;
+        Some(Self { space, name, value: record.get(value_at..end)?, end })
     }
-}
 
-impl Stretch {
-    /// `None` beyond 4 GiB, which no record has.
-    fn new(start: usize, end: usize) -> Option<Self> {
-        Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    fn read_key(record: &'a [u8], at: usize) -> Option<(Space, &'a [u8])> {
+        let name_end = at + 2 + usize::from(*record.get(at + 1)?);
+        Some((Space::from_byte(*record.get(at)?)?, record.get(at + 2..name_end)?))
     }
 
-    fn of(self, bytes: &[u8]) -> &[u8] {
-        bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
+    fn key(self) -> (Space, &'a [u8]) {
+        (self.space, self.name)
     }
 }
 
