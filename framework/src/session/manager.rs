@@ -214,10 +214,10 @@ impl Manager {
     /// saved are lost: a warning and an event tell of it.
     pub(crate) fn finish(&self, session: &Session) {
         session.close(|state| {
-            (state.socket, state.watching) = (None, None);
-            if let Some(open) = &state.open
-                && open.is_changed()
-            {
+            state.socket = None;
+            let Some(open) = &mut state.open else { return };
+            open.watching = None;
+            if open.is_changed() {
                 self.events.note(Event::UnsavedChanges, open.base.as_ref().map(|base| &base.key));
             }
         });

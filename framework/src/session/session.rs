@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use super::cookie::Presented;
 use super::in_use;
@@ -42,11 +42,9 @@ pub struct Session {
 
 pub(super) struct Inner {
     pub(super) manager: Arc<Manager>,
-    presented: Presented,
-    addr: Option<IpAddr>,
+    is_touched: AtomicBool,
     is_closed: AtomicBool,
-    /// Made on first access: most requests never touch their session, and a lock is large.
-    state: OnceLock<Box<Mutex<State>>>,
+    state: Mutex<State>,
 }
 
 impl Session {
@@ -56,9 +54,16 @@ impl Session {
     }
 
     pub(super) fn new(manager: Arc<Manager>, presented: Presented, addr: Option<IpAddr>) -> Self {
-        let is_closed = AtomicBool::new(false);
-        let state = OnceLock::new();
-        Self { inner: Some(Arc::new(Inner { manager, presented, addr, is_closed, state })) }
+        let state = Mutex::new(State {
+            presented,
+            addr,
+            open: None,
+            head_sent: false,
+            is_stale: false,
+            socket: None,
+        });
+        let (is_touched, is_closed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { inner: Some(Arc::new(Inner { manager, is_touched, is_closed, state })) }
     }
 
     /// Runs a verb on the loaded session. Other verbs of this session wait meanwhile.
@@ -95,8 +100,9 @@ impl Session {
                         spawn, scope or blocking of maypole, not as a thread";
             return Err(Error::new(ErrorKind::NoRequest, what));
         };
-        let state = inner.state.get_or_init(|| inner.fresh());
-        let mut state = match state.try_lock() {
+        // Before `is_closed` is read, as `close` writes that before it reads this: one sees the other.
+        inner.is_touched.store(true, Ordering::SeqCst);
+        let mut state = match inner.state.try_lock() {
             Some(state) => state,
             // The lock is held for the very closure that calls: it would wait for itself.
             None if in_use::is_running() => {
@@ -108,7 +114,7 @@ impl Session {
                 let what = "the session is used by its request while a job on the pool wants it";
                 return Err(Error::new(ErrorKind::SessionInUse, what));
             }
-            None => state.lock(),
+            None => inner.state.lock(),
         };
         if inner.is_closed.load(Ordering::SeqCst) {
             let what = "the session is closed: the response of its request was being sent";
@@ -127,7 +133,7 @@ impl Session {
 
     /// Whether any verb has been used.
     pub(crate) fn is_touched(&self) -> bool {
-        self.inner.as_ref().is_some_and(|inner| inner.state.get().is_some())
+        self.inner.as_ref().is_some_and(|inner| inner.is_touched.load(Ordering::SeqCst))
     }
 
     /// Closes the session, then runs `last` on it if it was ever used. Verbs that began before are
@@ -135,21 +141,7 @@ impl Session {
     pub(super) fn close<T>(&self, last: impl FnOnce(&mut State) -> T) -> Option<T> {
         let inner = self.inner.as_ref()?;
         inner.is_closed.store(true, Ordering::SeqCst);
-        inner.state.get().map(|state| last(&mut state.lock()))
-    }
-}
-
-impl Inner {
-    fn fresh(&self) -> Box<Mutex<State>> {
-        Box::new(Mutex::new(State {
-            presented: self.presented,
-            addr: self.addr,
-            open: None,
-            head_sent: false,
-            is_stale: false,
-            socket: None,
-            watching: None,
-        }))
+        inner.is_touched.load(Ordering::SeqCst).then(|| last(&mut inner.state.lock()))
     }
 }
 

@@ -22,16 +22,15 @@ use crate::error::Result;
 pub(super) struct State {
     pub(super) presented: Presented,
     pub(super) addr: Option<IpAddr>,
-    /// `None` until first access, and again if the load failed.
-    pub(super) open: Option<Open>,
+    /// `None` until first access, and again if the load failed. In a block of its own: most requests
+    /// never touch their session.
+    pub(super) open: Option<Box<Open>>,
     /// Set when the response head has gone: no cookie can follow.
     pub(super) head_sent: bool,
     /// The next verb loads the stored state again.
     pub(super) is_stale: bool,
     /// The socket that wants to know of the session's end.
     pub(super) socket: Option<Arc<dyn Follower>>,
-    /// It is told, and rotations are followed for it.
-    pub(super) watching: Option<Watching>,
 }
 
 /// A session after its load.
@@ -53,6 +52,8 @@ pub(super) struct Open {
     /// Base and operations together; `None` while there are no operations.
     view: Option<Data>,
     pub(super) cookie: CookieDue,
+    /// The request's socket is told, and rotations are followed for it.
+    pub(super) watching: Option<Watching>,
 }
 
 /// A session as the store holds it.

@@ -31,7 +31,7 @@ impl Manager {
         match &mut state.open {
             Some(open) => Ok(open),
             open @ None => {
-                let mut loaded = Open::default();
+                let mut loaded = Box::<Open>::default();
                 self.load(&state.presented, &mut loaded)?;
                 // After the response head nothing would give the lock back.
                 if self.settings.locks_requests && !state.head_sent {
@@ -61,9 +61,8 @@ impl Manager {
     /// [`reload`](Self::reload) for a socket, which may have slept through the grace time of a
     /// rotation: whoever watches knows what led from id to id.
     pub(in super::super) fn reload_present(&self, state: &mut State) -> Result<()> {
-        let watching = state.watching.as_ref();
         let Some(open) = &mut state.open else { return Ok(()) };
-        if let (Some(watching), Some(base)) = (watching, &mut open.base)
+        if let (Some(watching), Some(base)) = (&open.watching, &mut open.base)
             && let Some(id) = watching.present_id(&base.id, &base.key)?
         {
             let base = Arc::make_mut(base);

@@ -58,7 +58,9 @@ impl Session {
     pub(crate) fn watch_no_more(&self) {
         self.with_state(|state, _| {
             state.socket = None;
-            state.watching = None;
+            if let Some(open) = &mut state.open {
+                open.watching = None;
+            }
             Ok(())
         })
         .ok();
@@ -67,12 +69,12 @@ impl Session {
 
 /// Begins to watch the session of a socket as soon as it is loaded.
 pub(in super::super) fn watch_for_socket(state: &mut State, manager: &Manager) {
-    let (Some(follower), Some(open)) = (&state.socket, &state.open) else { return };
-    if state.watching.is_some() {
+    let (Some(follower), Some(open)) = (&state.socket, &mut state.open) else { return };
+    if open.watching.is_some() {
         return;
     }
     match watch(open, manager, follower) {
-        Ok(watching) => state.watching = Some(watching),
+        Ok(watching) => open.watching = Some(watching),
         // Its id was replaced before the socket was opened.
         Err(error) if error.kind() == ErrorKind::SessionGone => {
             follower.ended(SessionEnd::Destroyed);
