@@ -70,6 +70,7 @@ impl Node {
     fn beat(&self) -> Result<(), StoreError> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let Some(beat) = self.lease.begin(number) else { return Ok(()) };
+        self.cache.pass_time(Instant::now());
         let since_ms = self.beats.with(|beats| beats.since_ms);
         let heard = self.say_hello(since_ms)?;
         let is_continued = since_ms.is_some_and(|since_ms| {

@@ -14,8 +14,8 @@ use crate::session::{Renewed, StoreKey, Stored};
 
 const SHARDS: usize = 64;
 
-/// A copy is compared with redis at least so often: whoever deletes a key by hand, or a cluster that
-/// loses a message between two of its nodes, tells nobody.
+/// A copy is compared with redis so often: whoever deletes a key by hand, or a cluster that loses a
+/// message between two of its nodes, tells nobody.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// What was known of a key's changes when redis was asked.
@@ -35,6 +35,9 @@ pub(super) enum Look {
 pub(super) struct Cache {
     shards: Vec<ShortLock<Shard>>,
     begun: Instant,
+    /// Seconds since then, as of the last beat: exact enough to tell the age of a copy, and cheaper
+    /// than a look at a clock at every load and save.
+    age_secs: AtomicU64,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -58,6 +61,7 @@ impl Cache {
         Self {
             shards: (0..SHARDS).map(|_| ShortLock::new(shard())).collect(),
             begun: Instant::now(),
+            age_secs: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
@@ -179,9 +183,16 @@ impl Cache {
         usage
     }
 
-    /// Seconds since this cache was made.
+    /// Lets copies age. To be called at every beat: memory is trusted only for a moment after one,
+    /// so no copy is used whose age stands still.
+    pub(super) fn pass_time(&self, now: Instant) {
+        let age = now.saturating_duration_since(self.begun);
+        self.age_secs.store(age.as_secs(), Ordering::Relaxed);
+    }
+
+    /// Seconds from when this cache was made to the last beat.
     fn age_secs(&self) -> u64 {
-        self.begun.elapsed().as_secs()
+        self.age_secs.load(Ordering::Relaxed)
     }
 
     fn shard<R>(&self, key: &StoreKey, section: impl FnOnce(&mut Shard) -> R) -> R {

@@ -1,6 +1,6 @@
 //! The memory by itself: bounds, and what must not be kept.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::cache::{Cache, Look};
 use super::{key, now, record};
@@ -46,6 +46,17 @@ fn a_copy_gives_way_to_a_newer_version_only() {
     cache.replace(&key(1), ticket, &record(2, "begun again"), true);
     assert_eq!(version(&cache, 1), Some(2));
     cache.outdate(&key(1), 3);
+    assert_eq!(version(&cache, 1), None);
+}
+
+#[test]
+fn a_copy_is_compared_again_after_a_minute() {
+    let cache = Cache::new(1000, 1 << 20);
+    let begun = Instant::now();
+    cache.fill(&key(1), cache.ticket(&key(1)), &record(1, "x"));
+    cache.pass_time(begun + Duration::from_secs(60));
+    assert_eq!(version(&cache, 1), Some(1));
+    cache.pass_time(begun + Duration::from_secs(62));
     assert_eq!(version(&cache, 1), None);
 }
 
