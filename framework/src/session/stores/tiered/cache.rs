@@ -77,12 +77,15 @@ impl Cache {
     ) -> Look {
         let oldest = self.age_secs().saturating_sub(MAX_AGE.as_secs());
         let (copy, ticket) = self.shard(key, |shard| (shard.get(key, oldest), shard.ticket(key)));
-        let copy = copy.filter(|copy| copy.is_live(now)).filter(|_| is_trusted());
-        let counter = if copy.is_some() { &self.hits } else { &self.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
         match copy {
-            Some(copy) => Look::Here(copy.stored()),
-            None => Look::Unknown(Ticket(ticket)),
+            Some(copy) if copy.is_live(now) && is_trusted() => {
+                self.hits.fetch_add(1, Ordering::Relaxed);
+                Look::Here(copy.stored())
+            }
+            _ => {
+                self.misses.fetch_add(1, Ordering::Relaxed);
+                Look::Unknown(Ticket(ticket))
+            }
         }
     }
 
