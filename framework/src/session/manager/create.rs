@@ -100,7 +100,7 @@ impl Manager {
             }
             let found = self.store.load(&base.key, now).map_err(store_error)?;
             match found.and_then(|found| self.read(&base.key, found, now)) {
-                Some((Entry::Session(record), _)) if record.tokens.contains(token) => {
+                Some(Entry::Session(record)) if record.tokens.contains(token) => {
                     return self.settle(&base.key);
                 }
                 _ => race.lost()?,

@@ -123,12 +123,13 @@ impl Manager {
             let Some(stored) = self.store.load(&key, now).map_err(store_error)? else {
                 return Ok(Found::Absent);
             };
+            let times = Times::of(&stored);
             let tombstone = match self.read(&key, stored, now) {
                 None => return Ok(Found::Absent),
-                Some((Entry::Session(record), times)) => {
+                Some(Entry::Session(record)) => {
                     return self.readable(times.base(id, key, record), now);
                 }
-                Some((Entry::Tombstone(tombstone), _)) => tombstone,
+                Some(Entry::Tombstone(tombstone)) => tombstone,
             };
             match &tombstone.end {
                 End::Rotated { by, nonce } if self.is_in_grace(&tombstone, now) => {
@@ -149,28 +150,22 @@ impl Manager {
 
     /// Decodes what a store gave, and enforces its end once more.
     #[inline]
-    pub(super) fn read(
-        &self,
-        key: &StoreKey,
-        stored: Stored,
-        now: SystemTime,
-    ) -> Option<(Entry, Times)> {
-        let Stored { bytes, version, deadline, last_seen, evictable } = stored;
-        let times = Times { version, deadline, last_seen, evictable };
-        let entry = match Entry::decode(bytes) {
-            Ok(entry) => entry,
+    pub(super) fn read(&self, key: &StoreKey, stored: Stored, now: SystemTime) -> Option<Entry> {
+        let deadline = stored.deadline;
+        let is_expired = |entry: &Entry| {
+            deadline <= now || matches!(entry, Entry::Session(record) if record.absolute <= now)
+        };
+        match Entry::decode(stored.bytes) {
+            Ok(entry) if is_expired(&entry) => {
+                self.events.note(Event::Expired, Some(key));
+                None
+            }
+            Ok(entry) => Some(entry),
             Err(why) => {
                 self.tell_undecodable(key, why);
-                return None;
+                None
             }
-        };
-        let is_expired =
-            deadline <= now || matches!(&entry, Entry::Session(record) if record.absolute <= now);
-        if is_expired {
-            self.events.note(Event::Expired, Some(key));
-            return None;
         }
-        Some((entry, times))
     }
 
     /// A pending record is readable only if the commit point of its change of id was passed: its
@@ -179,7 +174,7 @@ impl Manager {
         let Some(old_key) = base.record.pending else { return Ok(Found::Live(base)) };
         let old = self.store.load(&old_key, now).map_err(store_error)?;
         match old.and_then(|old| self.read(&old_key, old, now)) {
-            Some((Entry::Tombstone(old), _)) if old.successor() == Some(&base.key) => {}
+            Some(Entry::Tombstone(old)) if old.successor() == Some(&base.key) => {}
             _ => return Ok(Found::Absent),
         }
         let completed = base.completed(now);
@@ -220,6 +215,11 @@ pub(super) struct Times {
 }
 
 impl Times {
+    pub(super) fn of(stored: &Stored) -> Self {
+        let Stored { version, deadline, last_seen, evictable, .. } = *stored;
+        Self { version, deadline, last_seen, evictable }
+    }
+
     #[inline]
     pub(super) fn base(self, id: SessionId, key: StoreKey, record: Record) -> Arc<Base> {
         let Self { version, deadline, last_seen, evictable } = self;

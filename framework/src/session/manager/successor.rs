@@ -195,9 +195,7 @@ impl Manager {
             let failure = match self.store.load(key, now) {
                 Ok(found) => {
                     let entry = found.and_then(|found| self.read(key, found, now));
-                    return Ok(
-                        matches!(entry, Some((Entry::Tombstone(it), _)) if it.token == token),
-                    );
+                    return Ok(matches!(entry, Some(Entry::Tombstone(it)) if it.token == token));
                 }
                 Err(error) => store_error(error),
             };

@@ -8,8 +8,7 @@ use super::super::record::{Entry, Record};
 use super::super::state::Base;
 use super::super::store::{Expected, Stored, Swap};
 use super::super::version::next_version;
-use super::Manager;
-use super::load::Found;
+use super::load::{Found, Times};
 use super::race::Race;
 use crate::error::Result;
 
@@ -77,9 +76,8 @@ impl Manager {
         now: SystemTime,
     ) -> Option<Arc<Base>> {
         let left: Stored = turn.left().filter(|left| left.version > base.version)?;
-        let (Entry::Session(record), times) = self.read(&base.key, left, now)? else {
-            return None;
-        };
+        let times = Times::of(&left);
+        let Entry::Session(record) = self.read(&base.key, left, now)? else { return None };
         Some(times.base(base.id.clone(), base.key, record))
     }
 
