@@ -10,6 +10,7 @@ use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
 use super::super::version::{first_version, next_version};
 use super::load::Found;
 use super::race::Race;
+use super::swap::Tried;
 use super::{Manager, later, store_error};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -101,13 +102,14 @@ impl Manager {
                 let mut record = current.record.clone();
                 record.epochs.user = raised.after;
                 record.tokens.push(token);
-                let next = self.next(&current, record, now);
-                let expected = Expected::Version(current.version);
-                match self.store.swap(&current.key, expected, &next.stored(), now) {
-                    Ok(Swap::Done) => return Ok(Some(next)),
-                    Ok(Swap::Missing) => return Ok(None),
-                    Ok(Swap::Conflict) => race.lost()?,
-                    Err(error) => race.failed(None, error)?,
+                match self.swap_next(&current, record, now) {
+                    Ok(Tried::Done(next, _)) => return Ok(Some(next)),
+                    Ok(Tried::Missing) => return Ok(None),
+                    Ok(Tried::Conflict) => race.lost()?,
+                    Err(error @ StoreError::Unavailable(_)) => {
+                        race.unanswered(None, store_error(error))?;
+                    }
+                    Err(error) => return Err(store_error(error)),
                 }
                 // Not checked against the epochs: it is about to be brought under the new one.
                 match self.find_unchecked(&current.id, now)? {

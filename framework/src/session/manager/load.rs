@@ -206,23 +206,30 @@ impl Manager {
     }
 }
 
-/// What a store keeps beside the bytes.
+/// What a store keeps beside the bytes, and a request knows of them.
 pub(super) struct Times {
-    version: u64,
-    deadline: SystemTime,
-    last_seen: SystemTime,
-    evictable: bool,
+    pub(super) version: u64,
+    pub(super) deadline: SystemTime,
+    pub(super) last_seen: SystemTime,
+    pub(super) evictable: bool,
+    pub(super) is_new: bool,
 }
 
 impl Times {
     pub(super) fn of(stored: &Stored) -> Self {
         let Stored { version, deadline, last_seen, evictable, .. } = *stored;
-        Self { version, deadline, last_seen, evictable }
+        Self { version, deadline, last_seen, evictable, is_new: false }
+    }
+
+    /// The bytes and times to swap in.
+    pub(super) fn stored(&self, record: &Record) -> Stored {
+        let Self { version, deadline, last_seen, evictable, .. } = *self;
+        Stored { bytes: record.encode(), version, deadline, last_seen, evictable }
     }
 
     #[inline]
     pub(super) fn base(self, id: SessionId, key: StoreKey, record: Record) -> Arc<Base> {
-        let Self { version, deadline, last_seen, evictable } = self;
-        Arc::new(Base { id, key, record, version, deadline, last_seen, evictable, is_new: false })
+        let Self { version, deadline, last_seen, evictable, is_new } = self;
+        Arc::new(Base { id, key, record, version, deadline, last_seen, evictable, is_new })
     }
 }

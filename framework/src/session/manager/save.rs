@@ -8,9 +8,9 @@ use super::super::events::Event;
 use super::super::record::Record;
 use super::super::state::{Base, CookieDue, Fate, Open};
 use super::super::store::{Expected, Renewed, Swap, Touch};
-use super::super::version::next_version;
 use super::Manager;
 use super::index::Entry;
+use super::load::Times;
 use super::swap::Swapped;
 use crate::error::Result;
 
@@ -110,18 +110,21 @@ impl Manager {
         // more, a touch says as well.
         let swaps = base.record.pending.is_some();
         let record = Record { pending: None, ..base.record.clone() };
-        let version = if swaps { next_version(base.version) } else { base.version };
-        let mut renewed = self.next(&base, record, now);
-        Arc::make_mut(&mut renewed).version = version;
+        let mut times = self.next(&base, &record, now);
+        if !swaps {
+            times.version = base.version;
+        }
         let is_done = if swaps {
             let expected = Expected::Version(base.version);
-            matches!(self.store.swap(&base.key, expected, &renewed.stored(), now), Ok(Swap::Done))
+            let stored = times.stored(&record);
+            matches!(self.store.swap(&base.key, expected, &stored, now), Ok(Swap::Done))
         } else {
-            let Base { deadline, evictable, .. } = *renewed;
+            let Times { deadline, evictable, .. } = times;
             let renewal = Renewed { deadline, last_seen: now, evictable };
             matches!(self.store.touch(&base.key, base.version, renewal, now), Ok(Touch::Done))
         };
         if is_done {
+            let renewed = times.base(base.id.clone(), base.key, record);
             self.note_renewal(open, &base, &renewed);
             open.base = Some(renewed);
         }

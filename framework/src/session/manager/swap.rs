@@ -20,6 +20,14 @@ pub(super) enum Swapped {
     Gone,
 }
 
+/// What one swap came to.
+pub(super) enum Tried {
+    /// The next state, and what the store holds of it.
+    Done(Arc<Base>, Stored),
+    Conflict,
+    Missing,
+}
+
 impl Manager {
     /// Swaps what `make` makes of the stored record until it is in, in turn with other commits of
     /// this process. `make` is told whether it sees the very state that the request loaded.
@@ -38,19 +46,19 @@ impl Manager {
                 let Some(record) = make(current, newer.is_none())? else {
                     return Ok(Swapped::Stopped(Arc::clone(current)));
                 };
-                let next = self.next(current, record, now);
-                let stored = next.stored();
-                let expected = Expected::Version(current.version);
-                match self.store.swap(&current.key, expected, &stored, now) {
-                    Ok(Swap::Done) => {
+                match self.swap_next(current, record, now) {
+                    Ok(Tried::Done(next, stored)) => {
                         if next.key == base.key {
                             turn.leave(stored);
                         }
                         return Ok(Swapped::Stored(next));
                     }
-                    Ok(Swap::Missing) => return Ok(Swapped::Gone),
-                    Ok(Swap::Conflict) => race.lost()?,
-                    Err(error) => race.failed(current.record.tokens.last(), error)?,
+                    Ok(Tried::Missing) => return Ok(Swapped::Gone),
+                    Ok(Tried::Conflict) => race.lost()?,
+                    Err(error @ StoreError::Unavailable(_)) => {
+                        race.unanswered(current.record.tokens.last(), store_error(error))?;
+                    }
+                    Err(error) => return Err(store_error(error)),
                 }
                 match self.find(&current.id, now)? {
                     Found::Live(found) if found.record.tokens.contains(token) => {
@@ -68,6 +76,24 @@ impl Manager {
         })
     }
 
+    /// Swaps in `record` as the next state of `current`.
+    pub(super) fn swap_next(
+        &self,
+        current: &Base,
+        record: Record,
+        now: SystemTime,
+    ) -> Result<Tried, StoreError> {
+        let times = self.next(current, &record, now);
+        let stored = times.stored(&record);
+        let expected = Expected::Version(current.version);
+        Ok(match self.store.swap(&current.key, expected, &stored, now)? {
+            // Not made before: its block would wait with the request.
+            Swap::Done => Tried::Done(times.base(current.id.clone(), current.key, record), stored),
+            Swap::Conflict => Tried::Conflict,
+            Swap::Missing => Tried::Missing,
+        })
+    }
+
     /// The state that the commit before left in the queue, if it is newer than `base`.
     fn left_by_other(
         &self,
@@ -81,21 +107,18 @@ impl Manager {
         Some(times.base(base.id.clone(), base.key, record))
     }
 
-    /// The next state of a stored session: one version on, its times renewed if that is due.
-    pub(super) fn next(&self, current: &Base, record: Record, now: SystemTime) -> Arc<Base> {
+    /// The times of the next state of a stored session: one version on, renewed if that is due.
+    pub(super) fn next(&self, current: &Base, record: &Record, now: SystemTime) -> Times {
         let times = |record: &Record| (record.idle, record.absolute, record.user.is_some());
         let is_renewed =
-            self.is_renewal_due(current, now) || times(&record) != times(&current.record);
-        Arc::new(Base {
-            id: current.id.clone(),
-            key: current.key,
+            self.is_renewal_due(current, now) || times(record) != times(&current.record);
+        Times {
             version: next_version(current.version),
             deadline: if is_renewed { record.deadline(now) } else { current.deadline },
             last_seen: if is_renewed { now } else { current.last_seen },
             evictable: current.evictable && current.is_new && record.user.is_none(),
             is_new: current.is_new,
-            record,
-        })
+        }
     }
 
     pub(super) fn is_renewal_due(&self, base: &Base, now: SystemTime) -> bool {
