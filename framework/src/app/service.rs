@@ -226,15 +226,15 @@ impl Service {
 /// about its content is not true of an error's text, which may quote the request and must not
 /// become HTML.
 fn set_parts(ctx: &RequestContext, response: &mut Response) {
-    let (headers, cookies) = ctx.take_parts();
+    let Some(parts) = ctx.take_parts() else { return };
     let is_error = response.error().is_some();
-    for (name, value) in &headers {
+    for (name, value) in &parts.headers {
         if is_error && describes_content(name) {
             continue;
         }
         response.headers_mut().insert(name.clone(), value.clone());
     }
-    for (_, cookie) in cookies {
+    for (_, cookie) in parts.cookies {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
 }

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
 pub(crate) use body::BodySource;
@@ -43,7 +43,8 @@ pub struct RequestContext {
     id: u64,
     route: OnceLock<Matched>,
     environment: Arc<Environment>,
-    parts: ShortLock<Parts>,
+    /// Made by the first header or cookie: most answers get none here.
+    parts: ShortLock<Option<Box<Parts>>>,
     extensions: ShortLock<TypeMap>,
 }
 
@@ -68,7 +69,7 @@ impl RequestContext {
             id: environment.next_request_id(),
             route: OnceLock::new(),
             environment,
-            parts: ShortLock::new(Parts::default()),
+            parts: ShortLock::new(None),
             extensions: ShortLock::new(TypeMap::default()),
         }
     }
@@ -323,7 +324,7 @@ impl RequestContext {
         if name == http::header::SET_COOKIE {
             return Err(Error::new(ErrorKind::Internal, "cookies are set with set_cookie"));
         }
-        self.parts.with(|parts| parts.headers.insert(name, value));
+        self.parts.with(|parts| parts.get_or_insert_default().headers.insert(name, value));
         Ok(())
     }
 
@@ -339,7 +340,7 @@ impl RequestContext {
             return Err(Error::new(ErrorKind::Internal, message));
         }
         let (name, value) = parts::cookie_header(cookie)?;
-        self.parts.with(|parts| parts.set_cookie(name, value));
+        self.parts.with(|parts| parts.get_or_insert_default().set_cookie(name, value));
         Ok(())
     }
 
@@ -364,9 +365,8 @@ impl RequestContext {
         self.route.set(matched).ok();
     }
 
-    pub(crate) fn take_parts(&self) -> (HeaderMap, Vec<(String, http::HeaderValue)>) {
-        self.parts
-            .with(|parts| (std::mem::take(&mut parts.headers), std::mem::take(&mut parts.cookies)))
+    pub(crate) fn take_parts(&self) -> Option<Box<Parts>> {
+        self.parts.with(Option::take)
     }
 }
 
