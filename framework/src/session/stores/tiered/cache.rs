@@ -121,8 +121,13 @@ impl Cache {
 
     /// Keeps what a swap of ours put into redis.
     pub(super) fn replace(&self, key: &StoreKey, ticket: Ticket, new: &Stored, is_created: bool) {
-        let copy = Copy::of(new);
         let since = self.age_secs();
+        let is_done = self
+            .shard(key, |shard| shard.ticket(key) == ticket.0 && shard.overwrite(key, new, since));
+        if is_done {
+            return;
+        }
+        let copy = Copy::of(new);
         self.shard(key, |shard| {
             let held = shard.version(key);
             if shard.ticket(key) == ticket.0 && (is_created || held.is_none_or(|v| v < new.version))

@@ -149,6 +149,24 @@ impl Shard {
         }
     }
 
+    /// Writes `new` over an older copy that is as long and that nobody is reading, as after most
+    /// saves: no block of memory is taken and none given back. False if there is no such copy.
+    pub(super) fn overwrite(&mut self, key: &StoreKey, new: &Stored, since: u64) -> bool {
+        self.clock += 1;
+        let used = self.clock;
+        let Some(slot) = self.slot_mut(key) else { return false };
+        let Copy::Record { bytes, version, deadline, last_seen, evictable } = &mut slot.copy else {
+            return false;
+        };
+        let is_older = *version < new.version && bytes.len() == new.bytes.len();
+        let Some(bytes) = Arc::get_mut(bytes).filter(|_| is_older) else { return false };
+        bytes.copy_from_slice(&new.bytes);
+        (*version, *deadline) = (new.version, new.deadline);
+        (*last_seen, *evictable) = (new.last_seen, new.evictable);
+        (slot.since, slot.used) = (since, used);
+        true
+    }
+
     pub(super) fn renew(&mut self, key: &StoreKey, touched: u64, renewed: Renewed) {
         if let Some(Slot {
             copy: Copy::Record { version, deadline, last_seen, evictable, .. }, ..

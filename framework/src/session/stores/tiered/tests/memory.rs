@@ -50,6 +50,27 @@ fn a_copy_gives_way_to_a_newer_version_only() {
 }
 
 #[test]
+fn a_save_of_the_same_length_writes_over_the_copy_unless_that_is_newer_or_was_dropped() {
+    let cache = Cache::new(1000, 1 << 20);
+    let bytes = || match cache.look(&key(1), now(), || true) {
+        Look::Here(stored) => stored.map(|stored| (stored.version, stored.bytes)),
+        Look::Unknown(_) => None,
+    };
+    let ticket = cache.ticket(&key(1));
+    cache.fill(&key(1), ticket, &record(5, "five"));
+    cache.replace(&key(1), ticket, &record(6, "six!"), false);
+    assert_eq!(bytes(), Some((6, record(6, "six!").bytes)));
+    cache.replace(&key(1), ticket, &record(4, "four"), false);
+    assert_eq!(bytes(), Some((6, record(6, "six!").bytes)));
+    assert_eq!(cache.usage().records, 1);
+    cache.outdate(&key(1), 7);
+    let later = cache.ticket(&key(1));
+    cache.fill(&key(1), later, &record(7, "more"));
+    cache.replace(&key(1), ticket, &record(8, "8888"), false);
+    assert_eq!(bytes(), None, "the swap was begun before the copy was dropped");
+}
+
+#[test]
 fn a_copy_is_compared_again_after_a_minute() {
     let cache = Cache::new(1000, 1 << 20);
     let begun = Instant::now();
