@@ -7,7 +7,7 @@ use super::manager::Manager;
 use super::operations::Operation;
 use super::record::Lifetime;
 use super::session::Session;
-use super::state::{Fate, Open, State};
+use super::state::{Fate, Gone, Open, State};
 use super::users::note_device;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -61,7 +61,7 @@ impl Session {
     /// (a flash message) starts a new, empty session with a fresh id.
     ///
     /// # Errors
-    /// Only those of every verb (see [`Session`]).
+    /// As [`destroy`](Self::destroy).
     pub fn logout(&self) -> Result<()> {
         self.destroy()
     }
@@ -69,10 +69,23 @@ impl Session {
     /// Ends the session at commit: no request in flight can bring it back, and the browser is told
     /// to drop the cookie. A handler that fails afterwards has ended nothing.
     ///
+    /// A request that gives the session another id meanwhile (`regenerate`, `login`, `rotate`) does
+    /// not save it: the session ends under its new id. An id that had ended before this request came
+    /// ends nobody's session.
+    ///
     /// # Errors
-    /// Only those of every verb (see [`Session`]).
+    /// `SessionGone` (409) if the id had been replaced before this request came, and the session
+    /// lives on under its new id: a success would tell the visitor that it has ended. The same at
+    /// commit if the id is unknown by then and the request took 30 seconds or longer: ended ids are
+    /// remembered for a minute only, so the session may live under another. And the errors of every
+    /// verb (see [`Session`]).
     pub fn destroy(&self) -> Result<()> {
-        self.with(|open, _| {
+        self.with(|open, manager| {
+            if let Gone::Before(successor) = open.gone
+                && manager.lives(successor)?
+            {
+                return refuse_gone(open);
+            }
             open.end();
             Ok(())
         })
@@ -150,7 +163,7 @@ fn login(manager: &Manager, user: Box<str>, at: Option<SystemTime>) -> Result<Lo
 }
 
 fn refuse_gone(open: &Open) -> Result<()> {
-    if open.is_gone {
+    if open.is_gone() {
         let what = "the session's id was replaced by another request";
         return Err(Error::new(ErrorKind::SessionGone, what));
     }

@@ -41,8 +41,9 @@ pub(super) struct Open {
     pub(super) fate: Fate,
     /// The id that came was rotated already, and led to the base.
     pub(super) is_renewed: bool,
-    /// The id was replaced before this request came: nothing it writes may be stored.
-    pub(super) is_gone: bool,
+    pub(super) gone: Gone,
+    /// When the session was last looked up.
+    pub(super) looked_up: Option<SystemTime>,
     pub(super) login: Option<Login>,
     pub(super) timeouts: Option<Timeouts>,
     /// The lock of the session, while this request holds it.
@@ -96,6 +97,18 @@ impl Base {
             evictable: self.evictable,
         }
     }
+}
+
+/// Whether the id has ended: nothing this request writes may be stored then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Gone {
+    #[default]
+    No,
+    /// Before the request came, which has no right to the session that took its place, under this
+    /// key.
+    Before(StoreKey),
+    /// Since it was loaded under this key: the request may still end what took its place.
+    Meanwhile(StoreKey),
 }
 
 /// What the commit does with the id that was loaded.
@@ -185,9 +198,20 @@ impl Open {
         self.login.as_ref().map(|login| &*login.user).or(stored)
     }
 
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone != Gone::No
+    }
+
+    /// Notes that the stored session this request works on has ended.
+    pub(super) fn lose(&mut self) {
+        if let Some(base) = self.base.take() {
+            self.gone = Gone::Meanwhile(base.key);
+        }
+    }
+
     /// Marks the session as ended; what was written so far is void.
     pub(super) fn end(&mut self) {
-        if self.base.is_some() {
+        if self.base.is_some() || matches!(self.gone, Gone::Meanwhile(_)) {
             self.fate = Fate::End;
         }
         self.forget();

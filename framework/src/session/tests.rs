@@ -9,6 +9,7 @@ mod failures;
 mod life;
 mod limits;
 mod lock;
+mod logout;
 mod memory;
 mod model;
 mod never_neither;

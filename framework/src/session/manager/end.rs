@@ -5,13 +5,14 @@ use std::time::SystemTime;
 
 use super::super::events::Event;
 use super::super::record::{End, Tombstone};
-use super::super::state::{Base, CookieDue, Fate, Open};
+use super::super::state::{Base, CookieDue, Fate, Gone, Open};
 use super::super::store::{Expected, StoreKey, Stored, Swap};
-use super::super::version::next_version;
+use super::super::version::{first_version, next_version};
+use super::index::Buried;
 use super::load::Found;
 use super::race::Race;
 use super::{Manager, later, store_error};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 impl Manager {
     /// Swaps the session to a tombstone, against any other writer.
@@ -41,19 +42,78 @@ impl Manager {
                 }
             }
         })?;
-        open.base = None;
-        open.fate = Fate::Keep;
-        match dead {
+        let ended = match dead {
             Some(dead) if dead.token == token => {
                 self.events.note(Event::Destroyed, Some(&base.key));
-                open.cookie = CookieDue::Delete;
+                Some(current.key)
             }
-            // The browser holds the cookie of the successor by now: leave that alone.
-            Some(dead) if dead.successor().is_some() => open.is_gone = true,
-            _ => open.cookie = CookieDue::None,
+            Some(dead) if dead.successor().is_none() => None,
+            _ => self.end_successor(&base.key, open, now)?,
+        };
+        self.settle_end(&current.key, ended, open)
+    }
+
+    /// [`end`](Self::end) for a request that has learned already that `key`, under which it loaded
+    /// the session, is no more.
+    pub(super) fn end_lost(&self, key: &StoreKey, open: &mut Open, now: SystemTime) -> Result<()> {
+        let ended = self.end_successor(key, open, now)?;
+        self.settle_end(key, ended, open)
+    }
+
+    /// Ends what took the place of `key`: whoever held the session when the request loaded it may
+    /// end it, and is not told that it has ended while it lives under another id. Gives the key that
+    /// was ended, if somebody else had not done it.
+    fn end_successor(
+        &self,
+        key: &StoreKey,
+        open: &Open,
+        now: SystemTime,
+    ) -> Result<Option<StoreKey>> {
+        let mut race = Race::new(self, *key);
+        loop {
+            let missing = match self.bury_unsettled(*key, |_| true, now)? {
+                Buried::Here(key) => return Ok(Some(key)),
+                Buried::Before => return Ok(None),
+                Buried::Nothing(missing) if missing == *key => {
+                    return self.refuse_forgotten(open).map(|()| None);
+                }
+                Buried::Nothing(missing) => missing,
+            };
+            // A change of id so slow that its pending record ran out makes that again at the end:
+            // not where a tombstone lies.
+            let tombstone = Tombstone { at: now, token: self.token(), end: End::Ended };
+            let stored = self.buried(&tombstone, first_version()?, now);
+            match self.store.swap(&missing, Expected::Absent, &stored, now) {
+                Ok(Swap::Done) => return Ok(Some(missing)),
+                Ok(Swap::Conflict | Swap::Missing) => race.lost()?,
+                Err(error) => race.failed(None, error)?,
+            }
         }
+    }
+
+    /// Nothing is under a key that was there when it was looked up. A tombstone that leads on would
+    /// be, unless so much time has passed that it may have been removed; some of it is left for
+    /// commits that were slow to place it and for clocks that differ.
+    fn refuse_forgotten(&self, open: &Open) -> Result<()> {
+        let now = self.clock.now();
+        let since = open.looked_up.and_then(|then| now.duration_since(then).ok());
+        if since.unwrap_or_default() < self.settings.tombstone / 2 {
+            return Ok(());
+        }
+        let what = "whether the session lives under another id cannot be known any more";
+        Err(Error::new(ErrorKind::SessionGone, what))
+    }
+
+    /// Notes that the session has ended: under the key `ended`, unless somebody else did it.
+    fn settle_end(&self, key: &StoreKey, ended: Option<StoreKey>, open: &mut Open) -> Result<()> {
+        open.base = None;
+        open.gone = Gone::No;
+        open.fate = Fate::Keep;
+        open.cookie = if ended.is_some() { CookieDue::Delete } else { CookieDue::None };
         // Last, since the session has ended whatever comes of this, and its cookie is to go.
-        self.settle(&current.key)
+        let other = ended.filter(|ended| ended != key);
+        let settled = other.map_or(Ok(()), |ended| self.settle(&ended));
+        self.settle(key).and(settled)
     }
 
     /// Waits until nobody is given an older state of `key`, on any node. A store that refuses that

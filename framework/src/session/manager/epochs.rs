@@ -78,8 +78,7 @@ impl Manager {
                 open.reapply()
             }
             None => {
-                open.base = None;
-                open.is_gone = true;
+                open.lose();
                 let what = "the session was ended while this request ran";
                 Err(Error::new(ErrorKind::SessionGone, what))
             }

@@ -68,6 +68,16 @@ pub(super) struct Living {
     pub(super) last_seen: SystemTime,
 }
 
+/// What became of a session that was to be ended.
+pub(super) enum Buried {
+    /// It was ended, under this key.
+    Here(StoreKey),
+    /// It had ended, or is not the one that was meant.
+    Before,
+    /// There is nothing under this key, to which it led.
+    Nothing(StoreKey),
+}
+
 impl Manager {
     /// Enters a session. Gives the sessions to be ended for it, when it is made.
     ///
@@ -144,35 +154,48 @@ impl Manager {
     /// False if there is no such session.
     pub(super) fn bury(
         &self,
-        mut key: StoreKey,
+        key: StoreKey,
         wanted: impl Fn(&Record) -> bool,
         now: SystemTime,
     ) -> Result<bool> {
+        match self.bury_unsettled(key, wanted, now)? {
+            Buried::Here(key) => self.settle(&key).map(|()| true),
+            Buried::Before | Buried::Nothing(_) => Ok(false),
+        }
+    }
+
+    /// [`bury`](Self::bury) without the last step, so that the caller can note the end before it.
+    pub(super) fn bury_unsettled(
+        &self,
+        mut key: StoreKey,
+        wanted: impl Fn(&Record) -> bool,
+        now: SystemTime,
+    ) -> Result<Buried> {
         let tombstone = Tombstone { at: now, token: self.token(), end: End::Ended };
         let mut race = Race::new(self, key);
         let mut hops = 0;
         while hops < MAX_HOPS {
             let Some(found) = self.store.load(&key, now).map_err(store_error)? else {
-                return Ok(false);
+                return Ok(Buried::Nothing(key));
             };
             let version = found.version;
             match record::Entry::decode(found.bytes) {
                 Ok(record::Entry::Session(record)) if wanted(&record) => {}
                 Ok(record::Entry::Tombstone(found)) if found.token == tombstone.token => {
-                    return self.settle(&key).map(|()| true);
+                    return Ok(Buried::Here(key));
                 }
                 Ok(record::Entry::Tombstone(found)) if found.successor().is_some() => {
                     key = *found.successor().unwrap_or(&key);
                     hops += 1;
                     continue;
                 }
-                Ok(_) | Err(_) => return Ok(false),
+                Ok(_) | Err(_) => return Ok(Buried::Before),
             }
             let stored = self.buried(&tombstone, version, now);
             match self.store.swap(&key, Expected::Version(version), &stored, now) {
                 Ok(Swap::Done) => {
                     self.events.note(Event::Destroyed, Some(&key));
-                    return self.settle(&key).map(|()| true);
+                    return Ok(Buried::Here(key));
                 }
                 Ok(Swap::Conflict | Swap::Missing) => race.lost()?,
                 Err(error) => race.failed(None, error)?,

@@ -8,7 +8,7 @@ use super::super::cookie::Presented;
 use super::super::events::Event;
 use super::super::id::SessionId;
 use super::super::record::{End, Entry, Record, Tombstone, Undecodable};
-use super::super::state::{Base, CookieDue, Open, State};
+use super::super::state::{Base, CookieDue, Gone, Open, State};
 use super::super::store::{Expected, StoreKey, Stored, Swap};
 use super::{Manager, store_error};
 use crate::error::Result;
@@ -48,12 +48,12 @@ impl Manager {
             return Ok(());
         };
         self.store.forget(&base.key);
-        match self.find(&base.id, self.clock.now())? {
+        let now = self.clock.now();
+        let found = self.find(&base.id, now)?;
+        open.looked_up = Some(now);
+        match found {
             Found::Live(found) => open.base = Some(found),
-            Found::Dead(_) | Found::Absent => {
-                open.base = None;
-                open.is_gone = true;
-            }
+            Found::Dead(_) | Found::Absent => open.lose(),
         }
         open.reapply()
     }
@@ -74,6 +74,7 @@ impl Manager {
 
     fn load(&self, presented: &Presented, open: &mut Open) -> Result<()> {
         let now = self.clock.now();
+        open.looked_up = Some(now);
         let (ids, malformed) = presented.parse();
         (0..malformed).for_each(|_| self.events.note(Event::UnknownId, None));
         for id in ids {
@@ -93,14 +94,37 @@ impl Manager {
                     return Ok(());
                 }
                 // The browser holds, or soon will hold, the cookie of the successor.
-                Found::Dead(tombstone) => open.is_gone |= tombstone.successor().is_some(),
+                Found::Dead(tombstone) => {
+                    open.gone = tombstone.successor().map_or(open.gone, |by| Gone::Before(*by));
+                }
                 Found::Absent => {
                     self.events.note(Event::UnknownId, Some(&self.keyring.session(&id)));
                 }
             }
         }
-        open.is_gone &= open.base.is_none();
+        if open.base.is_some() {
+            open.gone = Gone::No;
+        }
         Ok(())
+    }
+
+    /// Whether there is a session under `key`, or under the key that took its place.
+    pub(in super::super) fn lives(&self, mut key: StoreKey) -> Result<bool> {
+        let now = self.clock.now();
+        for _ in 0..MAX_HOPS {
+            let found = self.store.load(&key, now).map_err(store_error)?;
+            match found.and_then(|found| self.read(&key, found, now)) {
+                Some(Entry::Session(record)) => return Ok(!self.is_revoked(&record, now)?),
+                Some(Entry::Tombstone(Tombstone { end: End::Ended, .. })) | None => {
+                    return Ok(false);
+                }
+                Some(Entry::Tombstone(Tombstone {
+                    end: End::Replaced { by } | End::Rotated { by, .. },
+                    ..
+                })) => key = by,
+            }
+        }
+        Ok(true)
     }
 
     /// Follows `id` to a live session that nobody revoked.

@@ -62,10 +62,7 @@ impl Manager {
                 self.note_renewal(open, &base, &next);
                 open.base = Some(next);
             }
-            Swapped::Gone => {
-                open.base = None;
-                open.is_gone = true;
-            }
+            Swapped::Gone => open.lose(),
         }
         open.reapply()
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::super::events::Event;
 use super::super::record::Record;
-use super::super::state::{Base, CookieDue, Fate, Open};
+use super::super::state::{Base, CookieDue, Fate, Gone, Open};
 use super::super::store::{Expected, Renewed, Swap, Touch};
 use super::Manager;
 use super::index::Entry;
@@ -33,10 +33,12 @@ impl Manager {
         head_sent: bool,
     ) -> Result<Saved> {
         let now = self.clock.now();
-        if open.is_gone {
-            return Ok(self.gone(open, None));
-        }
         let saved = match (&open.base, open.fate) {
+            (None, Fate::End) if let Gone::Meanwhile(key) = open.gone => {
+                self.end_lost(&key, open, now)?;
+                return self.create(open, addr, head_sent, now);
+            }
+            _ if open.is_gone() => self.gone(open, None),
             (None, _) => return self.create(open, addr, head_sent, now),
             (Some(_), Fate::Keep) if !open.is_changed() => {
                 self.touch(open, now);
@@ -48,9 +50,6 @@ impl Manager {
             }
             (Some(base), Fate::End) => {
                 self.end(&Arc::clone(base), open, now)?;
-                if open.is_gone {
-                    return Ok(self.gone(open, None));
-                }
                 return self.create(open, addr, head_sent, now);
             }
         };
@@ -133,8 +132,8 @@ impl Manager {
     /// Drops the changes of a request whose session was ended meanwhile.
     pub(super) fn gone(&self, open: &mut Open, base: Option<&Base>) -> Saved {
         let had_changes = open.is_changed();
+        open.lose();
         open.settle(None);
-        open.is_gone = true;
         if !had_changes {
             return Saved::Done;
         }

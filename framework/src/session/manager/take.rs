@@ -46,8 +46,7 @@ impl Manager {
             }
             Swapped::Stopped(current) => open.base = Some(current),
             Swapped::Gone => {
-                open.base = None;
-                open.is_gone = true;
+                open.lose();
                 taken = None;
             }
         }

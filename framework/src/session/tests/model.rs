@@ -92,6 +92,8 @@ impl SessionStore for Stepwise {
 struct Answer {
     act: Act,
     number: usize,
+    /// It was told no error.
+    is_done: bool,
     /// What it did is stored, in the session that was there before.
     is_stored: bool,
     /// It came when the session had ended, and began another.
@@ -173,7 +175,8 @@ fn request(manager: &Arc<Manager>, cookie: &str, act: Act, number: usize) -> Ans
     }
     let change = manager.commit(&session, Outcome::Keep).unwrap().cookie;
     let cookie = after(cookie, &change);
-    Answer { act, number, is_stored: done.is_ok() && !is_newcomer, is_newcomer, change, cookie }
+    let is_done = done.is_ok();
+    Answer { act, number, is_done, is_stored: is_done && !is_newcomer, is_newcomer, change, cookie }
 }
 
 /// All requests of one session at once, over so many processes; then what must hold.
@@ -204,6 +207,9 @@ fn verify(world: &World, answers: &[Answer]) {
     let is_set = |answer: &&Answer| matches!(answer.change, CookieChange::Set(_));
     let ended = answers.iter().any(|answer| matches!(answer.change, CookieChange::Delete(_)));
     assert_eq!(world.living(), usize::from(!ended), "{answers:?}");
+    // Whoever was told that it worked, also one who came when it had ended by itself.
+    let has_left = |answer: &Answer| answer.act == Destroy && answer.is_done;
+    assert!(!answers.iter().any(has_left) || world.living() == 0, "lives on: {answers:?}");
     let known = || {
         let old_browsers = answers.iter().filter(|answer| !answer.is_newcomer);
         std::iter::once(&world.cookie).chain(old_browsers.map(|answer| &answer.cookie))
@@ -253,6 +259,7 @@ fn pairs_of_requests_in_every_interleaving() {
         [Destroy, Destroy],
         [Increment, Regenerate],
         [Destroy, Regenerate],
+        [Destroy, Rotate],
     ];
     for pair in pairs {
         const BOUND: usize = 20_000;

@@ -201,6 +201,19 @@ on_every_store! {
         with_concurrency_lock_whole_requests_take_turns
         a_lock_record_comes_back_and_garbage_is_a_deserted_lock
     }
+    logout {
+        whatever_changed_the_id_meanwhile_a_logout_ends_the_session
+        a_logout_follows_any_number_of_changes_of_id
+        a_logout_ends_a_session_whose_change_of_id_is_not_completed_yet
+        nor_can_a_slow_change_of_id_bring_it_back
+        a_request_that_has_heard_of_the_new_id_can_end_it
+        an_id_that_ended_before_ends_nobody
+        an_id_that_ended_long_ago_is_just_unknown
+        a_logout_that_cannot_know_what_became_of_the_id_is_no_success
+        faults_on_the_way_leave_it_whole_or_ended_and_never_a_false_success
+        after_the_logout_a_new_session_may_begin
+        a_users_list_forgets_the_session_and_no_other
+    }
     regressions {
         a_reader_undoes_no_writer
         a_reload_or_a_save_does_not_move_the_baseline_under_recorded_changes

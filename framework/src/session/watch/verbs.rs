@@ -86,7 +86,7 @@ pub(in super::super) fn watch_for_socket(state: &mut State, manager: &Manager) {
 }
 
 fn watch(open: &Open, manager: &Manager, follower: &Arc<dyn Follower>) -> Result<Watching> {
-    if open.is_gone {
+    if open.is_gone() {
         let what = "the session was ended: there is nothing to watch";
         return Err(Error::new(ErrorKind::SessionGone, what));
     }
