@@ -108,6 +108,11 @@ fn waits(app: &mut App) {
         ctx.body_bytes()?;
         Ok("slow")
     });
+    app.post("/slow-logout", |ctx| {
+        ctx.session.logout()?;
+        ctx.body_bytes()?;
+        Ok(())
+    });
     app.post("/poll", |ctx| {
         let before = ctx.session.get_or("count", 0_i64)?;
         ctx.body_bytes()?;

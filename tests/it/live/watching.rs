@@ -17,6 +17,10 @@ pub(super) fn counting(config: &str) -> TestServer {
         app.get("/rotate", |ctx| ctx.session.rotate());
         app.get("/login", |ctx| ctx.session.login("ada"));
         app.get("/logout", |ctx| ctx.session.logout());
+        app.post("/slow-logout", |ctx| {
+            ctx.session.logout()?;
+            ctx.body_bytes().map(drop)
+        });
         app.get("/everywhere", |ctx| ctx.session.revoke_all("ada"));
         app.get("/live", |ctx| ctx.websocket(tell_count));
         app.get("/silent", |ctx| {
@@ -133,6 +137,24 @@ fn sockets_close_when_their_session_ends() {
         assert_eq!((told.status, told.text().as_str()), (200, "data: 0\n\n"), "{path}");
         other.get("/click");
         expect_text(&mut others, "1");
+    }
+}
+
+#[test]
+fn a_logout_with_an_id_that_changes_meanwhile_closes_the_sockets_of_the_new_one() {
+    let server = counting("");
+    for path in ["/login", "/rotate"] {
+        let (mut browser, _) = visitor(&server);
+        let mut leaver = server.connect();
+        let head = browser.head("POST", "/slow-logout");
+        leaver.send(head + "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n");
+        assert_eq!(leaver.answer().status, 100);
+        browser.get(path);
+        let mut tab = open_with(&server, "/live", &cookie_line(&browser));
+        expect_text(&mut tab, "0");
+        leaver.send("x");
+        assert_eq!(leaver.answer().status, 204);
+        assert_eq!(expect_close(&mut tab), 4401, "{path}");
     }
 }
 

@@ -14,6 +14,8 @@ super::on_every_backend! {
     revoke_everybody_holds_everywhere_at_once
     a_writer_in_flight_on_another_node_does_not_bring_it_back
     a_login_is_not_undone_by_a_request_in_flight_on_another_node
+    a_logout_ends_the_session_whose_id_another_node_changes_meanwhile
+    a_logout_and_a_change_of_id_at_once_never_leave_a_success_and_the_session
 }
 
 fn log_in(visitor: &mut Visitor<'_>) {
@@ -126,4 +128,55 @@ fn a_login_is_not_undone_by_a_request_in_flight_on_another_node(backend: Backend
         assert_eq!(visitor.text(node, "/get/late"), "none");
         assert_eq!(before.clone().text(node, "/user"), "nobody");
     }
+}
+
+fn a_logout_ends_the_session_whose_id_another_node_changes_meanwhile(backend: Backend) {
+    let nodes = Nodes::patient(backend, 2);
+    for path in ["/regenerate", "/rotate", "/login/grace"] {
+        let mut visitor = nodes.visitor();
+        log_in(&mut visitor);
+        let before = visitor.clone();
+        let mut leaver = visitor.begin(1, "/slow-logout");
+        visitor.text(0, path);
+        let answer = leaver.finish();
+        assert_eq!(answer.status, 204, "{path}: {}", answer.head);
+        let cookies = answer.headers("set-cookie");
+        assert!(cookies.len() == 1 && cookies[0].contains("Max-Age=0"), "{path}: {}", answer.head);
+        for node in [0, 1] {
+            assert_eq!(visitor.clone().text(node, "/user"), "nobody", "{path}, node {node}");
+            assert_eq!(before.clone().text(node, "/user"), "nobody", "{path}, node {node}");
+        }
+    }
+}
+
+fn a_logout_and_a_change_of_id_at_once_never_leave_a_success_and_the_session(backend: Backend) {
+    let nodes = Nodes::patient(backend, 2);
+    let (mut ended, mut refused) = (0, 0);
+    for round in 0..60 {
+        let path = ["/regenerate", "/rotate"][round % 2];
+        let mut visitor = nodes.visitor();
+        log_in(&mut visitor);
+        let mut leaver = visitor.clone();
+        // Connected before, so that both set out at once.
+        leaver.text(1, "/user");
+        visitor.text(0, "/user");
+        let answer = std::thread::scope(|scope| {
+            let leaving = scope.spawn(|| leaver.get(1, "/logout"));
+            let changed = visitor.get(0, path);
+            assert!(matches!(changed.status, 204 | 409), "{path}: {}", changed.head);
+            leaving.join().expect("an answer")
+        });
+        let has_ended = match answer.status {
+            204 => true,
+            409 => false,
+            other => panic!("{path}: {other}"),
+        };
+        *(if has_ended { &mut ended } else { &mut refused }) += 1;
+        for node in [0, 1] {
+            let user = visitor.clone().text(node, "/user");
+            assert_eq!(user == "nobody", has_ended, "round {round}, {path}, node {node}: {user}");
+        }
+    }
+    eprintln!("{ended} logouts ended the session, {refused} came with an id that had ended");
+    assert!(ended > 0);
 }
