@@ -203,9 +203,11 @@ impl Service {
         self.failures.log(ctx, error, is_ours);
     }
 
-    /// An answer that broke off after its head.
+    /// An answer that broke off after its head, or a socket whose handler failed. A mistake of the
+    /// client is none of ours, though no status can tell it so any more.
     pub(crate) fn log_broken(&self, ctx: &RequestContext, error: &Error) {
-        self.failures.log(ctx, error, !error.is_disconnected());
+        let is_ours = error.status().is_server_error() && !error.is_disconnected();
+        self.failures.log(ctx, error, is_ours);
     }
 
     /// One line about what was really sent.

@@ -313,7 +313,8 @@ pub struct WebSocketSettings {
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSettings {
-    /// The code with which WebSockets are closed when their session ends.
+    /// The code with which WebSockets are closed when their session ends, or when their handler
+    /// fails for want of one.
     pub session_end_close: u16,
     /// How often watched sessions are looked at if the store does not tell what other processes
     /// change; `None` for never.

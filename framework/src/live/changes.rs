@@ -89,7 +89,9 @@ impl Session {
     /// # Errors
     /// `NoSession` (409) if none is stored yet: watching starts no session, since a socket could
     /// not send its cookie. Let the page that opens the socket write something, as above.
-    /// `SessionGone` if it has ended meanwhile. And the errors of every verb (see [`Session`]).
+    /// `SessionGone` if it has ended meanwhile. Passed on with `?` by the handler of a WebSocket both
+    /// close it with `[live] session_end_close`, as the end of a session does; asked for before
+    /// [`websocket`](crate::RequestContext::websocket) they refuse the handshake. And the errors of every verb (see [`Session`]).
     pub fn changes(&self) -> Result<Changes> {
         // What is told of a session is joined, and does not count: it never becomes full.
         let mailbox = Mailbox::new(1, WhenFull::Close);

@@ -161,6 +161,18 @@ fn limits(settings: &WebSocketSettings, options: &WebSocketOptions) -> FrameLimi
     }
 }
 
+/// What a client is told whose handler failed. Programs that open a socket again by themselves do so
+/// after 1011, which would be in vain where the client itself has to do something first.
+fn close_for(error: &Error, session_end_close: u16) -> (u16, &'static str) {
+    match error.kind() {
+        ErrorKind::NoSession => (session_end_close, "no session"),
+        ErrorKind::SessionGone => (session_end_close, "session ended"),
+        ErrorKind::LoginRequired => (session_end_close, "login required"),
+        _ if error.status().is_client_error() => (1008, ""),
+        _ => (1011, ""),
+    }
+}
+
 /// The upgrade's boundary: whatever becomes of the handler, the client is told.
 fn run<F>(
     duplex: Box<dyn Duplex>,
@@ -171,6 +183,7 @@ fn run<F>(
 where
     F: FnOnce(&mut WebSocket) -> Result<()>,
 {
+    let session_end_close = opening.session_end_close;
     let mut ws = WebSocket::new(duplex, opening, settings);
     match catch_panic(|| handler(&mut ws)) {
         Ok(Ok(())) => {
@@ -178,7 +191,8 @@ where
             Ok(())
         }
         Ok(Err(error)) => {
-            ws.end(1011, "");
+            let (code, reason) = close_for(&error, session_end_close);
+            ws.end(code, reason);
             Err(error)
         }
         Err(panic) => {

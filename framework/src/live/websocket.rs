@@ -170,8 +170,12 @@ impl WebSocket {
     }
 
     /// Closes with this code and waits for the client to agree, for at most `[websocket]
-    /// close_timeout`. What it sends meanwhile is thrown away. A handler that simply returns closes
-    /// with 1000, one that fails with 1011. On an ended socket it does nothing.
+    /// close_timeout`. What it sends meanwhile is thrown away. On an ended socket it does nothing.
+    ///
+    /// A handler that simply returns closes with 1000, one that fails with 1011. An error that would
+    /// answer a request with a 4xx status is the client's fault: it closes with 1008, or for want of a
+    /// session (`NoSession`, `SessionGone`, `LoginRequired`) with `[live] session_end_close`, and is
+    /// logged at the level `debug`.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when RFC 6455 lets no server send this code (1000 to 1003, 1007 to

@@ -7,7 +7,7 @@ use maypole::live::{Event, TopicEvent, Topics, WebSocket};
 use maypole::prelude::*;
 
 use super::{FIN, TEXT, expect_close, expect_text, handshake, open, open_with, take_frame, text};
-use crate::support::{Browser, PATIENCE, TestServer, Wire, serve, wait_until};
+use crate::support::{Browser, Journal, PATIENCE, TestServer, Wire, serve, wait_until};
 
 /// A counter whose sockets tell each change, with routes for all that happens to a session.
 pub(super) fn counting(config: &str) -> TestServer {
@@ -170,7 +170,42 @@ fn a_socket_may_outlive_its_session_and_one_without_session_is_refused() {
     expect_text(&mut undying, "Text(\"still?\")");
     let mut nobody = server.connect();
     assert_eq!(nobody.get("/events").status, 409);
-    assert_eq!(expect_close(&mut open(&server, "/live")), 1011);
+    assert_eq!(expect_close(&mut open(&server, "/live")), 4401);
+}
+
+/// Any visitor can do that at any time: it is no fault of the server's.
+#[test]
+fn a_handler_that_fails_by_its_clients_fault_says_so_and_logs_no_error() {
+    type Fail = fn() -> Result<()>;
+    let cases: [(&str, Fail, u16, &str); 4] = [
+        ("/faults/watch", || session().changes().map(drop), 4401, "DEBUG"),
+        ("/faults/user", || session().require_user().map(drop), 4401, "DEBUG"),
+        (
+            "/faults/room",
+            || Err(Error::with_status(StatusCode::NOT_FOUND, "no room")),
+            1008,
+            "DEBUG",
+        ),
+        ("/faults/own", || Err(Error::new(ErrorKind::Internal, "own fault")), 1011, "ERROR"),
+    ];
+    let server = serve("", move |app| {
+        for (path, fail, ..) in cases {
+            app.get(path, move |ctx| ctx.websocket(move |_| fail()));
+            let streamed = format!("{path}/streamed");
+            app.get(&streamed, move |ctx| ctx.sse(move |_| fail()));
+        }
+    });
+    for (path, _, code, level) in cases {
+        assert_eq!(expect_close(&mut open(&server, path)), code, "{path}");
+        let streamed = format!("{path}/streamed");
+        assert_eq!(server.connect().get(&streamed).status, 200);
+        for path in [path, &streamed] {
+            let needle = format!("GET {path}: ");
+            wait_until("it is logged", PATIENCE, || !Journal::lines_with(&needle).is_empty());
+            let lines = Journal::lines_with(&needle);
+            assert!(lines.iter().all(|line| line.starts_with(level)), "{path}: {lines:?}");
+        }
+    }
 }
 
 #[test]
