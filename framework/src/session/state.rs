@@ -42,7 +42,7 @@ pub(super) struct Open {
     /// The id that came was rotated already, and led to the base.
     pub(super) is_renewed: bool,
     pub(super) gone: Gone,
-    /// When the session was last looked up.
+    /// When the session was last looked up and found.
     pub(super) looked_up: Option<SystemTime>,
     pub(super) login: Option<Login>,
     pub(super) timeouts: Option<Timeouts>,

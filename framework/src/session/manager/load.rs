@@ -49,10 +49,11 @@ impl Manager {
         };
         self.store.forget(&base.key);
         let now = self.clock.now();
-        let found = self.find(&base.id, now)?;
-        open.looked_up = Some(now);
-        match found {
-            Found::Live(found) => open.base = Some(found),
+        match self.find(&base.id, now)? {
+            Found::Live(found) => {
+                open.base = Some(found);
+                open.looked_up = Some(now);
+            }
             Found::Dead(_) | Found::Absent => open.lose(),
         }
         open.reapply()

@@ -183,11 +183,16 @@ pub(super) fn an_id_that_ended_long_ago_is_just_unknown() {
 pub(super) fn a_logout_that_cannot_know_what_became_of_the_id_is_no_success() {
     let node = Node::new();
     let cookie = node.visitor();
-    let late = leaver(&node, &cookie);
+    let (late, later) = (leaver(&node, &cookie), node.open(&cookie));
+    later.get::<String>("who").unwrap();
     let (_, fresh) = node.request(&cookie, |session| session.regenerate());
     node.pass(61);
     let answer = node.manager.commit(&late, Outcome::Keep);
     assert_eq!(kind(answer), ErrorKind::SessionGone);
+    // That it heard of the end only now does not tell how long ago that was.
+    later.reload().unwrap();
+    later.logout().unwrap();
+    assert_eq!(kind(later.save()), ErrorKind::SessionGone);
     assert_eq!(node.get(&fresh, "who"), Some("me".to_owned()));
     // While a tombstone would be there, its absence tells that nothing took its place.
     let node = Node::new();
