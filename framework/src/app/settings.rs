@@ -35,6 +35,8 @@ pub(super) fn redis_store_options(config: &Config) -> RedisStoreOptions {
         prefix: redis.prefix.clone(),
         wait_replicas: redis.wait_replicas,
         wait_timeout: redis.wait_timeout,
+        max_sessions: config.session.max_sessions,
+        max_total_bytes: config.session.max_total_bytes,
     }
 }
 

@@ -11,6 +11,7 @@ super::on_every_redis! {
     a_slow_redis_is_only_slow
     a_full_redis_refuses_newcomers_and_serves_the_others
     newcomers_during_an_outage_get_a_session_or_a_503
+    a_quota_refuses_newcomers_on_all_nodes_and_serves_the_others
 }
 
 /// "About a second", on a machine that is busy with other tests.
@@ -112,6 +113,33 @@ fn a_full_redis_refuses_newcomers_and_serves_the_others(backend: Backend) {
         nodes.visitor().get(1, "/set/k/v").status == 204
     });
     for guest in &mut guests {
+        leave(guest);
+    }
+}
+
+/// The quota counts all nodes' sessions; visitors who came back are not given up for newcomers.
+fn a_quota_refuses_newcomers_on_all_nodes_and_serves_the_others(backend: Backend) {
+    let nodes = Nodes::start_with(backend, 2, &[("MAYPOLE_SESSION_MAX_SESSIONS", "40")]);
+    let mut guests = guests(&nodes, 4);
+    let mut regulars = Vec::new();
+    for number in 0..200 {
+        let mut newcomer = nodes.visitor();
+        let answer = newcomer.get(number % 2, "/set/k/v");
+        if answer.status == 204 {
+            assert_eq!(newcomer.text(1, "/set/k/w"), "");
+            regulars.push(newcomer);
+        } else {
+            expect_unavailable(&answer);
+        }
+    }
+    let keys = nodes.redis().run("DBSIZE").integer();
+    assert!(regulars.len() > 20 && keys <= 40, "{} let in, {keys} keys", regulars.len());
+    for regular in &mut regulars {
+        assert_eq!(regular.text(0, "/get/k"), "w");
+    }
+    for guest in &mut guests {
+        guest.count(0);
+        guest.check(&nodes);
         leave(guest);
     }
 }

@@ -9,7 +9,7 @@ use super::RedisStore;
 use super::answers::{bytes, failed, number};
 use super::header;
 use super::news::News;
-use super::scripts::{self, SWAP_CONFLICT, SWAP_DONE, SWAP_FULL, SWAP_MISSING};
+use super::scripts::{self, SWAP_CONFLICT, SWAP_DONE, SWAP_FULL, SWAP_MISSING, SWAP_NO_ROOM};
 use crate::redis::{Answer, EachKey, RedisError};
 use crate::session::{
     ChangeListener, Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept,
@@ -50,25 +50,21 @@ impl SessionStore for RedisStore {
         now: SystemTime,
     ) -> Result<Swap, StoreError> {
         self.see_clock(now);
-        let is_created = expected == Expected::Absent;
-        let news = News::Changed { version: new.version, writer: self.writer(), is_created };
-        let answer = self.redis.each(&EachKey {
-            script: &self.scripts.swap,
-            key: &self.names.record(key),
-            args: &[&[&scripts::wanted(expected, new, now)], &[&header::encode(new), &new.bytes]],
-            shared: &[&scripts::times(new, now), &news.encode(key)],
-        });
-        if matches!(&answer, Err(error) if error.is_unknown_outcome()) {
-            self.change_writer();
+        if expected != Expected::Absent {
+            return self.try_swap(key, expected, new, now, 0)?.ok_or(StoreError::Full);
         }
-        match number(answer)? {
-            SWAP_DONE => self.replicate(key).map(|()| Swap::Done),
-            SWAP_CONFLICT => Ok(Swap::Conflict),
-            SWAP_MISSING => Ok(Swap::Missing),
-            SWAP_FULL if is_created => Err(StoreError::Full),
-            SWAP_FULL => Err(failed(RedisError::OutOfMemory)),
-            other => Err(StoreError::unavailable(format!("redis answered {other} to a swap"))),
+        // At the second attempt those who were here once and never came back have made room.
+        for _ in 0..2 {
+            if let Some(room) = self.room()?
+                && let Some(swapped) = self.try_swap(key, expected, new, now, room)?
+            {
+                return Ok(swapped);
+            }
+            if !self.make_room(now)? {
+                break;
+            }
         }
+        Err(StoreError::Full)
     }
 
     fn touch(
@@ -122,6 +118,37 @@ impl SessionStore for RedisStore {
 }
 
 impl RedisStore {
+    /// `None` if there are `room` keys already, and one more would be needed.
+    fn try_swap(
+        &self,
+        key: &StoreKey,
+        expected: Expected,
+        new: &Stored,
+        now: SystemTime,
+        room: u64,
+    ) -> Result<Option<Swap>, StoreError> {
+        let is_created = expected == Expected::Absent;
+        let news = News::Changed { version: new.version, writer: self.writer(), is_created };
+        let answer = self.redis.each(&EachKey {
+            script: &self.scripts.swap,
+            key: &self.names.record(key),
+            args: &[&[&scripts::wanted(expected, new, now)], &[&header::encode(new), &new.bytes]],
+            shared: &[&scripts::bounds(new, now, room), &news.encode(key)],
+        });
+        if matches!(&answer, Err(error) if error.is_unknown_outcome()) {
+            self.change_writer();
+        }
+        match number(answer)? {
+            SWAP_DONE => self.replicate(key).map(|()| Some(Swap::Done)),
+            SWAP_CONFLICT => Ok(Some(Swap::Conflict)),
+            SWAP_MISSING => Ok(Some(Swap::Missing)),
+            SWAP_NO_ROOM => Ok(None),
+            SWAP_FULL if is_created => Err(StoreError::Full),
+            SWAP_FULL => Err(failed(RedisError::OutOfMemory)),
+            other => Err(StoreError::unavailable(format!("redis answered {other} to a swap"))),
+        }
+    }
+
     /// The record in an answer. What is none of ours is absent, with one warning.
     fn read(&self, key: &StoreKey, answer: Answer) -> Result<Option<Stored>, StoreError> {
         let value = match answer {

@@ -62,6 +62,15 @@ pub(super) fn decode(mut value: Vec<u8>) -> Option<Stored> {
     })
 }
 
+/// When a record was last seen, by its header, if it may be evicted: also if its time is over.
+pub(super) fn evictable_since(header: &[u8], now: SystemTime) -> Option<SystemTime> {
+    let header: &[u8; HEADER_BYTES] = header.try_into().ok()?;
+    let [FORMAT, .., flags] = *header else { return None };
+    let time = |at: usize| from_ms(u64::from_be_bytes(header.get(at..at + 8)?.try_into().ok()?));
+    let (deadline, last_seen) = (time(9)?, time(17)?);
+    (flags & 1 == 1 || deadline <= now).then_some(last_seen)
+}
+
 /// What a touch writes over the header from its deadline on. A mark that is to stay is left alone.
 pub(super) fn renewal(renewed: Renewed) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(17);

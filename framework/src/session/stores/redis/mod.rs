@@ -12,6 +12,7 @@ mod names;
 mod news;
 mod options;
 mod replicas;
+mod room;
 mod scripts;
 mod start;
 mod sweep;
@@ -36,6 +37,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::redis::Redis;
 use crate::runtime::sync::ShortLock;
 use list::Window;
+use room::Room;
 use scripts::Scripts;
 use sweep::Sweeping;
 use watch::Watching;
@@ -49,6 +51,11 @@ use watch::Watching;
 ///
 /// **Memory** is redis's: set `maxmemory`, with `maxmemory-policy noeviction`. When it is full, new
 /// sessions are refused, saves that make a session larger fail with 503, all others go on.
+///
+/// **Quotas.** [`max_sessions`](RedisStoreOptions::max_sessions) is checked by redis as it creates a
+/// session, exactly, whichever server asks; it counts all keys of its database.
+/// [`max_total_bytes`](RedisStoreOptions::max_total_bytes) is checked once a second. At either limit
+/// anonymous sessions seen once are evicted; if there are none, a new session is refused.
 ///
 /// **Time.** A record's deadline is compared with the caller's clock at each call; redis keeps a
 /// record a minute longer, to free its memory by itself.
@@ -67,6 +74,7 @@ pub struct RedisStore {
     clocks: OnceLock<ShortLock<(SystemTime, Instant)>>,
     sweeping: ShortLock<Sweeping>,
     window: ShortLock<Window>,
+    room: ShortLock<Room>,
     watching: Watching,
     has_warned: AtomicBool,
     has_warned_of_replicas: AtomicBool,
@@ -113,6 +121,7 @@ impl RedisStore {
             clocks: OnceLock::new(),
             sweeping: ShortLock::default(),
             window: ShortLock::default(),
+            room: ShortLock::default(),
             has_warned: AtomicBool::new(false),
             has_warned_of_replicas: AtomicBool::new(false),
         })

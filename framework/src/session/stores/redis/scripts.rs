@@ -13,7 +13,7 @@ use crate::session::{Expected, Stored};
 
 /// Compare-and-swap, on any number of records at once; see [`EachKey`]. Keys: the records.
 /// Arguments for each: what is wanted, as [`wanted`] writes it; the new string. Shared: the
-/// [`times`] of each; what to tell the channel of each. Answers a digit for each record, or nothing
+/// [`bounds`] of each; what to tell the channel of each. Answers a digit for each record, or nothing
 /// when all are done.
 ///
 /// What is wanted begins as the record does. Mostly it is the beginning to the byte, deadline
@@ -30,13 +30,13 @@ use crate::session::{Expected, Stored};
 /// Numbers for commands are written as strings: Lua formats its own slowly.
 const SWAP: &str = "\
 local pcall, unpack = redis.pcall, struct.unpack
-local times, told, said, refused, is_full = ARGV[#ARGV - 1], ARGV[#ARGV]
+local bounds, told, said, refused, is_full = ARGV[#ARGV - 1], ARGV[#ARGV]
 for i = 1, #KEYS do
   local key, wanted, value = KEYS[i], ARGV[2 * i - 1], ARGV[2 * i]
   local head = pcall('GETRANGE', key, '0', '16')
   if is_full or head ~= wanted or pcall('SET', key, value, 'KEEPTTL').err then
     local format, expected = unpack('>Bc8', wanted)
-    local now, kept = unpack('>I8I8', times, 16 * i - 15)
+    local now, kept, room = unpack('>I8I8I8', bounds, 24 * i - 23)
     kept = string.format('%d', kept)
     local creates, digit = format == 0, '2'
     if #head == 17 then
@@ -45,7 +45,11 @@ for i = 1, #KEYS do
     elseif head.err and not string.find(head.err, 'WRONGTYPE', 1, true) then
       digit, refused = 'e', head.err
     end
-    if creates and digit ~= 'e' then digit = digit == '2' and '0' or '1' end
+    if creates and digit ~= 'e' then
+      digit = digit == '2' and '0' or '1'
+      local count = digit == '0' and pcall('DBSIZE')
+      if type(count) == 'number' and count >= room then digit = '4' end
+    end
     if digit == '0' and not is_full then
       local err = pcall('SET', key, value, 'PX', kept).err
       if err and string.find(err, 'OOM', 1, true) then
@@ -97,11 +101,12 @@ pub(super) fn wanted(expected: Expected, new: &Stored, now: SystemTime) -> Small
     bytes
 }
 
-/// Now, and how long redis is to keep the record, in ms.
-pub(super) fn times(new: &Stored, now: SystemTime) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&to_ms(now).to_be_bytes());
-    bytes[8..].copy_from_slice(&header::kept_ms(new.deadline, now).to_be_bytes());
+/// Now, how long redis is to keep the record, both in ms, and how many keys there may be for one to
+/// be created.
+pub(super) fn bounds(new: &Stored, now: SystemTime, room: u64) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    let numbers = [to_ms(now), header::kept_ms(new.deadline, now), room];
+    bytes.copy_from_slice(numbers.map(u64::to_be_bytes).as_flattened());
     bytes
 }
 
@@ -109,6 +114,8 @@ pub(super) const SWAP_DONE: i64 = 0;
 pub(super) const SWAP_CONFLICT: i64 = 1;
 pub(super) const SWAP_MISSING: i64 = 2;
 pub(super) const SWAP_FULL: i64 = 3;
+/// There are as many keys as there may be.
+pub(super) const SWAP_NO_ROOM: i64 = 4;
 
 /// Renewal. Key: the record. Arguments: its version; what to write from the deadline on; how long
 /// to keep it in ms; now in ms. Answers 1 if done. PEXPIRE first, for a full redis: see `SWAP`.
@@ -127,6 +134,15 @@ const REMOVE: &str = "\
 local removed = redis.call('DEL', KEYS[1])
 if removed == 1 then redis.call('PUBLISH', 'CHANNEL', ARGV[1]) end
 return removed
+";
+
+/// Deletion of what may be evicted, if nothing was done to it meanwhile. Key: the record. Arguments:
+/// how it began, to the mark; what to tell the channel. Answers 1 if it was deleted.
+const EVICT: &str = "\
+if redis.call('GETRANGE', KEYS[1], '0', '25') ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', 'CHANNEL', ARGV[2])
+return 1
 ";
 
 /// Deletion of what has expired. Key: the record. Argument: now in ms. Answers 1 if it was deleted.
@@ -160,6 +176,7 @@ pub(super) struct Scripts {
     pub(super) swap: Script,
     pub(super) touch: Script,
     pub(super) remove: Script,
+    pub(super) evict: Script,
     pub(super) sweep: Script,
     pub(super) replicas: Script,
     pub(super) mark: Script,
@@ -172,6 +189,7 @@ impl Scripts {
             swap: on_channel(SWAP),
             touch: Script::new(TOUCH),
             remove: on_channel(REMOVE),
+            evict: on_channel(EVICT),
             sweep: Script::new(SWEEP),
             replicas: Script::new(REPLICAS),
             mark: Script::new(MARK),

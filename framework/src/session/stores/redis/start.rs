@@ -50,7 +50,7 @@ impl RedisStore {
             return Err(Error::new(ErrorKind::Start, what));
         }
         self.check_news()?;
-        for warning in doubts(&info) {
+        for warning in doubts(&info).into_iter().chain(self.fullness(&info)) {
             log::warn!("{warning}");
         }
         if field(&info, "aof_enabled") == Some("1") && self.appendfsync().contains("everysec") {
@@ -60,6 +60,24 @@ impl RedisStore {
             );
         }
         Ok(())
+    }
+
+    /// What keeps new sessions out, perhaps because others use this redis as well.
+    fn fullness(&self, info: &str) -> Option<String> {
+        let (used, max_bytes) = (used_of(info), self.options.max_total_bytes);
+        let keys = match self.redis.ask(&cmd("DBSIZE")) {
+            Ok(redis::Value::Int(keys)) => u64::try_from(keys).unwrap_or_default(),
+            _ => 0,
+        };
+        let what = if used >= max_bytes {
+            format!("redis uses {used} bytes of memory, and max_total_bytes is {max_bytes}")
+        } else if keys >= self.options.max_sessions {
+            let max = self.options.max_sessions;
+            format!("the database of redis holds {keys} keys, and max_sessions is {max}")
+        } else {
+            return None;
+        };
+        Some(format!("{what}: new sessions are refused until there is room"))
     }
 
     /// Whether this user may tell others what it saves. The script tells it after the save, so for
@@ -76,8 +94,9 @@ impl RedisStore {
             let (Ok(Some(Err(error))) | Err(error)) = answer else { continue };
             if is_about_commands(&error) {
                 let what = format!(
-                    "redis does not let the user of its [redis.NAME] section PUBLISH on \
-                     {channel}, which every save does: it needs +publish and &{}*",
+                    "redis does not let the user of [redis.{}] PUBLISH on {channel}, which every \
+                     save does: it needs +publish and &{}*",
+                    self.redis.name(),
                     self.options.prefix
                 );
                 return Err(Error::new(ErrorKind::Start, what).caused_by(error));
@@ -121,6 +140,13 @@ fn doubts(info: &str) -> Vec<String> {
         ));
     }
     doubts
+}
+
+/// What a server uses beside what it uses when it is empty.
+pub(super) fn used_of(info: &str) -> u64 {
+    let number = |name| field(info, name).and_then(|value| value.parse::<u64>().ok());
+    let used = number("used_memory").unwrap_or_default();
+    used.saturating_sub(number("used_memory_startup").unwrap_or_default())
 }
 
 /// The value of a line `name:value`.

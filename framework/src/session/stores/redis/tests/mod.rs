@@ -3,6 +3,7 @@
 mod cluster;
 mod full;
 mod outages;
+mod quotas;
 pub(in super::super) mod records;
 mod refusals;
 mod replicas;
