@@ -9,7 +9,7 @@ use super::RedisStore;
 use super::answers::{bytes, failed, number};
 use super::header;
 use super::news::News;
-use super::scripts::{self, SWAP_CONFLICT, SWAP_DONE, SWAP_FULL, SWAP_MISSING, SWAP_NO_ROOM};
+use super::scripts::{SWAP_CONFLICT, SWAP_DONE, SWAP_FULL, SWAP_MISSING, SWAP_NO_ROOM, Wanted};
 use crate::redis::{Answer, EachKey, RedisError};
 use crate::session::{
     ChangeListener, Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Swept,
@@ -50,15 +50,17 @@ impl SessionStore for RedisStore {
         now: SystemTime,
     ) -> Result<Swap, StoreError> {
         self.see_clock(now);
+        let mut wanted = Wanted { expected, new, now, room: 0 };
         if expected != Expected::Absent {
-            return self.try_swap(key, expected, new, now, 0)?.ok_or(StoreError::Full);
+            return self.try_swap(key, &wanted)?.ok_or(StoreError::Full);
         }
         // At the second attempt those who were here once and never came back have made room.
         for _ in 0..2 {
-            if let Some(room) = self.room()?
-                && let Some(swapped) = self.try_swap(key, expected, new, now, room)?
-            {
-                return Ok(swapped);
+            if let Some(room) = self.room()? {
+                wanted.room = room;
+                if let Some(swapped) = self.try_swap(key, &wanted)? {
+                    return Ok(swapped);
+                }
             }
             if !self.make_room(now)? {
                 break;
@@ -118,22 +120,16 @@ impl SessionStore for RedisStore {
 }
 
 impl RedisStore {
-    /// `None` if there are `room` keys already, and one more would be needed.
-    fn try_swap(
-        &self,
-        key: &StoreKey,
-        expected: Expected,
-        new: &Stored,
-        now: SystemTime,
-        room: u64,
-    ) -> Result<Option<Swap>, StoreError> {
+    /// `None` if there are as many keys as there may be, and one more would be needed.
+    fn try_swap(&self, key: &StoreKey, wanted: &Wanted<'_>) -> Result<Option<Swap>, StoreError> {
+        let Wanted { expected, new, .. } = *wanted;
         let is_created = expected == Expected::Absent;
         let news = News::Changed { version: new.version, writer: self.writer(), is_created };
         let answer = self.redis.each(&EachKey {
             script: &self.scripts.swap,
             key: &self.names.record(key),
-            args: &[&[&scripts::wanted(expected, new, now)], &[&header::encode(new), &new.bytes]],
-            shared: &[&scripts::bounds(new, now, room), &news.encode(key)],
+            args: &[&[&wanted.beginning()], &[&header::encode(new), &new.bytes]],
+            shared: &[&wanted.bounds(), &news.encode(key)],
         });
         if matches!(&answer, Err(error) if error.is_unknown_outcome()) {
             self.change_writer();

@@ -73,8 +73,8 @@ pub struct RedisStore {
     /// The caller's clock and the system's at one moment; see `sweep`.
     clocks: OnceLock<ShortLock<(SystemTime, Instant)>>,
     sweeping: ShortLock<Sweeping>,
-    window: ShortLock<Window>,
-    room: ShortLock<Room>,
+    window: Box<ShortLock<Window>>,
+    room: Box<ShortLock<Room>>,
     watching: Watching,
     has_warned: AtomicBool,
     has_warned_of_replicas: AtomicBool,
@@ -120,8 +120,8 @@ impl RedisStore {
             writer,
             clocks: OnceLock::new(),
             sweeping: ShortLock::default(),
-            window: ShortLock::default(),
-            room: ShortLock::default(),
+            window: Box::default(),
+            room: Box::default(),
             has_warned: AtomicBool::new(false),
             has_warned_of_replicas: AtomicBool::new(false),
         })

@@ -12,8 +12,8 @@ use crate::redis::Script;
 use crate::session::{Expected, Stored};
 
 /// Compare-and-swap, on any number of records at once; see [`EachKey`]. Keys: the records.
-/// Arguments for each: what is wanted, as [`wanted`] writes it; the new string. Shared: the
-/// [`bounds`] of each; what to tell the channel of each. Answers a digit for each record, or nothing
+/// Arguments for each: the [beginning](Wanted::beginning) it wants; the new string. Shared: the
+/// [bounds](Wanted::bounds) of each; what to tell the channel of each. Answers a digit for each record, or nothing
 /// when all are done.
 ///
 /// What is wanted begins as the record does. Mostly it is the beginning to the byte, deadline
@@ -86,28 +86,39 @@ if told ~= '' then redis.call('PUBLISH', 'CHANNEL', told) end
 return said and table.concat(said) .. (refused or '') or ''
 ";
 
-/// What a swap wants to find: how a record with this version and the new deadline begins. One byte
-/// more, so that no record begins like it, when there is to be none (format 0), or when the
-/// deadline is over.
-pub(super) fn wanted(expected: Expected, new: &Stored, now: SystemTime) -> SmallVec<[u8; 24]> {
-    let version = match expected {
-        Expected::Absent => None,
-        Expected::Version(version) => Some(version),
-    };
-    let mut bytes = SmallVec::from_slice(&header::beginning(version, new.deadline));
-    if version.is_none() || new.deadline <= now {
-        bytes.push(0);
-    }
-    bytes
+/// What a swap wants.
+pub(super) struct Wanted<'a> {
+    pub(super) expected: Expected,
+    pub(super) new: &'a Stored,
+    pub(super) now: SystemTime,
+    /// How many keys there may be for one to be created.
+    pub(super) room: u64,
 }
 
-/// Now, how long redis is to keep the record, both in ms, and how many keys there may be for one to
-/// be created.
-pub(super) fn bounds(new: &Stored, now: SystemTime, room: u64) -> [u8; 24] {
-    let mut bytes = [0; 24];
-    let numbers = [to_ms(now), header::kept_ms(new.deadline, now), room];
-    bytes.copy_from_slice(numbers.map(u64::to_be_bytes).as_flattened());
-    bytes
+impl Wanted<'_> {
+    /// How a record begins that has the version expected and the new deadline. One byte more, so
+    /// that no record begins like it, when there is to be none (format 0), or when the deadline is
+    /// over.
+    pub(super) fn beginning(&self) -> SmallVec<[u8; 24]> {
+        let version = match self.expected {
+            Expected::Absent => None,
+            Expected::Version(version) => Some(version),
+        };
+        let mut bytes = SmallVec::from_slice(&header::beginning(version, self.new.deadline));
+        if version.is_none() || self.new.deadline <= self.now {
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    /// Now, how long redis is to keep the record, both in ms, and the room.
+    pub(super) fn bounds(&self) -> [u8; 24] {
+        let kept_ms = header::kept_ms(self.new.deadline, self.now);
+        let mut bytes = [0; 24];
+        let numbers = [to_ms(self.now), kept_ms, self.room];
+        bytes.copy_from_slice(numbers.map(u64::to_be_bytes).as_flattened());
+        bytes
+    }
 }
 
 pub(super) const SWAP_DONE: i64 = 0;
