@@ -143,7 +143,6 @@ fn open_redis(config: &Config) -> Result<Opened> {
     Ok(Opened { store: Arc::new(store), location, upkeep: None, figures: None })
 }
 
-#[expect(clippy::large_stack_frames, reason = "runs at start, not on a coroutine's stack")]
 fn open_tiered(config: &Config) -> Result<Opened> {
     let (store, place) = redis_store(config)?;
     let store = Arc::new(TieredStore::new(store, &tiered_options(config))?);
