@@ -24,6 +24,15 @@ fn together(threads: usize, work: impl Fn(usize) + Sync) {
     });
 }
 
+/// Says at its end that a thread is done, also if the store failed it: the others wait for that.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// One increment by load and swap, tried again until it is done; `None` if the record is gone.
 fn increment<S: SessionStore>(subject: &Subject<S>, key: &StoreKey) -> Option<()> {
     loop {
@@ -110,12 +119,14 @@ pub(super) fn a_removed_record_stays_removed<S: SessionStore>(subject: &Subject<
     for _ in 0..ROUNDS {
         let key = fresh_key();
         subject.create(&key, &subject.record(1, counter(0)));
+        let over = AtomicBool::new(false);
         together(THREADS, |thread| {
             if thread == 0 {
+                let _end = Over(&over);
                 let removed = answer(subject.store.remove(&key), "remove answers");
                 assert!(removed, "contract: remove of a record is true, whoever else writes it");
             } else {
-                while increment(subject, &key).is_some() {}
+                while increment(subject, &key).is_some() && !over.load(Ordering::Acquire) {}
             }
         });
         let sentence = "no swap that was under way brings a removed record back";
@@ -126,17 +137,17 @@ pub(super) fn a_removed_record_stays_removed<S: SessionStore>(subject: &Subject<
 pub(super) fn touches_do_not_undo_swaps<S: SessionStore>(subject: &Subject<S>) {
     let key = fresh_key();
     subject.create(&key, &subject.record(1, counter(0)));
-    let finished = AtomicBool::new(false);
+    let over = AtomicBool::new(false);
     together(2, |thread| {
         if thread == 0 {
+            let _end = Over(&over);
             for _ in 0..ROUNDS * 4 {
                 let done = increment(subject, &key);
                 assert!(done.is_some(), "contract: a touch does not remove the record");
             }
-            finished.store(true, Ordering::Release);
             return;
         }
-        while !finished.load(Ordering::Acquire) {
+        while !over.load(Ordering::Acquire) {
             let Some(found) = subject.load(&key) else { continue };
             let (deadline, last_seen) = (subject.now + HOUR * 2, subject.now);
             let renewed = Renewed { deadline, last_seen, evictable: true };
@@ -177,18 +188,18 @@ pub(super) fn a_sweep_spares_a_renewed_record<S: SessionStore>(subject: &Subject
 pub(super) fn readers_see_whole_records<S: SessionStore>(subject: &Subject<S>) {
     let key = fresh_key();
     subject.create(&key, &subject.record(1, counter(0)));
-    let finished = AtomicBool::new(false);
+    let over = AtomicBool::new(false);
     together(3, |thread| {
         if thread == 0 {
+            let _end = Over(&over);
             for _ in 0..ROUNDS * 8 {
                 let done = increment(subject, &key);
                 assert!(done.is_some(), "contract: a record nobody removed is never Missing");
             }
-            finished.store(true, Ordering::Release);
             return;
         }
         let mut last = 0;
-        while !finished.load(Ordering::Acquire) {
+        while !over.load(Ordering::Acquire) {
             let found = subject.load(&key).map(|found| number(&found.bytes));
             let sentence = "contract: a reader never finds an older record than it found before";
             assert!(found.is_some_and(|found| found >= last), "{sentence}: {last}, then {found:?}");
