@@ -11,7 +11,6 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use http::{Method, StatusCode};
@@ -37,7 +36,8 @@ pub struct RequestContext {
     pub session: Session,
     head: RequestHead,
     body: Option<Arc<dyn BodySource>>,
-    is_body_taken: AtomicBool,
+    /// The body as it was read as a whole: middleware and handler may both want it.
+    whole_body: OnceLock<Box<[u8]>>,
     peer: SocketAddr,
     client: OnceLock<Client>,
     id: u64,
@@ -63,7 +63,7 @@ impl RequestContext {
             session,
             head: incoming.head,
             body: incoming.body,
-            is_body_taken: AtomicBool::new(false),
+            whole_body: OnceLock::new(),
             peer: incoming.peer,
             client: OnceLock::new(),
             id: environment.next_request_id(),
@@ -205,20 +205,20 @@ impl RequestContext {
 
     /// The request's body as a stream of bytes: a [`std::io::Read`], bounded by the route's body
     /// limit and by `[server] body_timeout`. Only the handler's own coroutine may read it; in
-    /// children and on the blocking pool it fails.
+    /// children and on the blocking pool it fails. What was read is gone: nothing keeps it.
     #[must_use]
     pub fn body(&self) -> RequestBody<'_> {
         RequestBody::new(self.body.as_deref(), self.max_body_bytes())
     }
 
-    /// The whole body. It can be had once, by this, [`text`](Self::text), [`json`](Self::json) or
-    /// [`form`](Self::form): middleware that reads it hands on what the handler needs by
-    /// [`set_extension`](Self::set_extension).
+    /// The whole body. It is kept until the request ends: middleware and handler may both ask for
+    /// it, by this, [`text`](Self::text), [`json`](Self::json) or [`form`](Self::form). Nothing is
+    /// left for [`body`](Self::body) then.
     ///
     /// # Errors
     /// [`ErrorKind::Request`] with 413 when it is longer than the route's limit (`[limits] body`),
     /// 400 when its framing is broken, 408 when it came too slowly; [`ErrorKind::Disconnected`]
-    /// when the client has gone; [`ErrorKind::Internal`] when it was read before.
+    /// when the client has gone.
     ///
     /// # Examples
     /// ```
@@ -229,31 +229,26 @@ impl RequestContext {
     ///
     /// let mut app = App::with_defaults();
     /// app.with(|ctx, next| match ctx.form::<Form>() {
-    ///     Ok(form) if form.contains_key("name") => {
-    ///         ctx.set_extension(form);
-    ///         next.run(ctx)
-    ///     }
+    ///     Ok(form) if form.contains_key("name") => next.run(ctx),
     ///     Ok(_) => StatusCode::UNPROCESSABLE_ENTITY.into_response(),
     ///     Err(error) => error.into_response(),
     /// });
-    /// app.post("/", |ctx| ctx.extension::<Form>().unwrap_or_default()["name"].clone());
-    /// app.post("/again", |ctx| Ok(format!("{:?}", ctx.form::<Form>()?)));
+    /// app.post("/", |ctx| Ok(ctx.form::<Form>()?["name"].clone()));
     /// let client = app.test_client()?;
     /// assert_eq!(client.post("/").form(&[("name", "ada")]).send().text(), "ada");
-    /// assert_eq!(client.post("/again").form(&[("name", "ada")]).send().status(), 500);
     /// assert_eq!(client.post("/").form(&[("nick", "ada")]).send().status(), 422);
     /// # Ok::<(), maypole::Error>(())
     /// ```
     pub fn body_bytes(&self) -> Result<Vec<u8>> {
-        let bytes = body::read_all(self.body())?;
-        // Nothing more comes, and an empty body would look as if the client had sent none.
-        if bytes.is_empty() && self.is_body_taken.load(Ordering::Relaxed) {
-            let message = "the request's body was read before, by middleware perhaps; what others \
-                           need it hands on by set_extension";
-            return Err(Error::new(ErrorKind::Internal, message));
+        self.whole_body().map(<[u8]>::to_vec)
+    }
+
+    fn whole_body(&self) -> Result<&[u8]> {
+        if let Some(bytes) = self.whole_body.get() {
+            return Ok(bytes);
         }
-        self.is_body_taken.fetch_or(!bytes.is_empty(), Ordering::Relaxed);
-        Ok(bytes)
+        let bytes = body::read_all(self.body())?;
+        Ok(self.whole_body.get_or_init(|| bytes.into()))
     }
 
     /// The whole body as text.
@@ -274,7 +269,7 @@ impl RequestContext {
     /// answer tells the client where.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         body::expect_type(self, body::is_json, "application/json")?;
-        body::read_json(&self.body_bytes()?, self.environment.max_json_depth)
+        body::read_json(self.whole_body()?, self.environment.max_json_depth)
     }
 
     /// The body read as an HTML form (`application/x-www-form-urlencoded`).
@@ -284,7 +279,7 @@ impl RequestContext {
     /// [`query`](Self::query).
     pub fn form<T: DeserializeOwned>(&self) -> Result<T> {
         body::expect_type(self, body::is_form, "application/x-www-form-urlencoded")?;
-        body::read_form(&self.body_bytes()?, self.environment.max_form_fields, "form")
+        body::read_form(self.whole_body()?, self.environment.max_form_fields, "form")
     }
 
     fn max_body_bytes(&self) -> u64 {
