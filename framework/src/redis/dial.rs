@@ -101,12 +101,17 @@ impl Dialer {
         let RedisServers::Sentinel { sentinels, master_name } = &self.settings.servers else {
             return Err(RedisError::Down("there are no sentinels".to_owned()));
         };
-        let sentinel = match kept {
-            Some(kept) => kept,
-            None => first_that_works(sentinels, |at| self.open_sentinel(at))?,
+        let ask = |sentinel: Transport| {
+            sentinel.set_deadline(Some(self.settings.connect_timeout));
+            let master = master_of(&sentinel, master_name)?;
+            Ok((sentinel, master))
         };
-        sentinel.set_deadline(Some(self.settings.connect_timeout));
-        self.masters.name(&master_of(&sentinel, master_name)?);
+        let (sentinel, master) = match kept {
+            Some(kept) => ask(kept)?,
+            // One that lets us in may still know nothing of this master.
+            None => first_that_works(sentinels, |at| ask(self.open_sentinel(at)?))?,
+        };
+        self.masters.name(&master);
         Ok(sentinel)
     }
 

@@ -50,23 +50,11 @@ impl SessionStore for RedisStore {
         now: SystemTime,
     ) -> Result<Swap, StoreError> {
         self.see_clock(now);
-        let mut wanted = Wanted { expected, new, now, room: 0 };
-        if expected != Expected::Absent {
-            return self.try_swap(key, &wanted)?.ok_or(StoreError::Full);
+        let wanted = Wanted { expected, new, now, room: u64::MAX };
+        if expected == Expected::Absent && new.evictable {
+            return self.create(key, &wanted);
         }
-        // At the second attempt those who were here once and never came back have made room.
-        for _ in 0..2 {
-            if let Some(room) = self.room()? {
-                wanted.room = room;
-                if let Some(swapped) = self.try_swap(key, &wanted)? {
-                    return Ok(swapped);
-                }
-            }
-            if !self.make_room(now)? {
-                break;
-            }
-        }
-        Err(StoreError::Full)
+        self.try_swap(key, &wanted)?.ok_or(StoreError::Full)
     }
 
     fn touch(
@@ -121,7 +109,11 @@ impl SessionStore for RedisStore {
 
 impl RedisStore {
     /// `None` if there are as many keys as there may be, and one more would be needed.
-    fn try_swap(&self, key: &StoreKey, wanted: &Wanted<'_>) -> Result<Option<Swap>, StoreError> {
+    pub(super) fn try_swap(
+        &self,
+        key: &StoreKey,
+        wanted: &Wanted<'_>,
+    ) -> Result<Option<Swap>, StoreError> {
         let Wanted { expected, new, .. } = *wanted;
         let is_created = expected == Expected::Absent;
         let news = News::Changed { version: new.version, writer: self.writer(), is_created };

@@ -55,7 +55,8 @@ use watch::Watching;
 /// **Quotas.** [`max_sessions`](RedisStoreOptions::max_sessions) is checked by redis as it creates a
 /// session, exactly, whichever server asks; it counts all keys of its database.
 /// [`max_total_bytes`](RedisStoreOptions::max_total_bytes) is checked once a second. At either limit
-/// anonymous sessions seen once are evicted; if there are none, a new session is refused.
+/// an anonymous session seen once is evicted for a new one (not on a cluster); if there is none, the
+/// new one is refused. Who has a session can always go on: log in, change the id, take a lock.
 ///
 /// **Time.** A record's deadline is compared with the caller's clock at each call; redis keeps a
 /// record a minute longer, to free its memory by itself.

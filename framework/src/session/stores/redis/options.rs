@@ -13,11 +13,12 @@ pub struct RedisStoreOptions {
     pub wait_replicas: u32,
     /// How long to wait for replicas; default 500 ms, and at least 1 ms.
     pub wait_timeout: Duration,
-    /// How many keys there may be for a new session to be let in; default a million. Redis counts
-    /// those of its whole database, in a cluster those of each master, which has its share of them.
+    /// How many keys there may be for a new anonymous session to be let in; default a million. Redis
+    /// counts those of its whole database, in a cluster those of each master, which has its share
+    /// of them.
     pub max_sessions: u64,
-    /// How many bytes of memory redis may use for a new session to be let in, beside what it uses
-    /// when empty; default 8 GiB. It is asked at most once a second, so some more may get in.
+    /// How many bytes of memory redis may use for a new anonymous session to be let in, beside what
+    /// it uses when empty; default 8 GiB. It is asked once a second, so some more may get in.
     pub max_total_bytes: u64,
 }
 

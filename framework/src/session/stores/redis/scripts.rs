@@ -47,7 +47,7 @@ for i = 1, #KEYS do
     end
     if creates and digit ~= 'e' then
       digit = digit == '2' and '0' or '1'
-      local count = digit == '0' and pcall('DBSIZE')
+      local count = digit == '0' and head == '' and pcall('DBSIZE')
       if type(count) == 'number' and count >= room then digit = '4' end
     end
     if digit == '0' and not is_full then
@@ -174,10 +174,10 @@ return online
 ";
 
 /// A write that changes nothing, for WAIT, which counts from the last write of its own connection.
-/// Key: the record.
+/// Key: the record. A full redis allows it.
 const MARK: &str = "\
-local first = redis.call('GETRANGE', KEYS[1], 0, 0)
-if first ~= '' then redis.call('SETRANGE', KEYS[1], 0, first) end
+local left = redis.call('PTTL', KEYS[1])
+if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
 return 0
 ";
 

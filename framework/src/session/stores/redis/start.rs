@@ -22,8 +22,8 @@ impl RedisStore {
         let info = match self.redis.ask(&cmd("INFO")) {
             Err(error @ RedisError::Refused(_)) if is_about_commands(&error) => {
                 log::warn!(
-                    "redis does not let this user ask for INFO: its memory policy and its \
-                            persistence are not checked"
+                    "redis does not let this user ask for INFO: its memory policy, its \
+                     persistence and max_total_bytes are not checked"
                 );
                 return self.check_news();
             }
@@ -67,6 +67,13 @@ impl RedisStore {
         let (used, max_bytes) = (used_of(info), self.options.max_total_bytes);
         let keys = match self.redis.ask(&cmd("DBSIZE")) {
             Ok(redis::Value::Int(keys)) => u64::try_from(keys).unwrap_or_default(),
+            Err(RedisError::Refused(_)) => {
+                return Some(
+                    "redis does not let this user ask for DBSIZE: max_sessions is not \
+                             checked"
+                        .to_owned(),
+                );
+            }
             _ => 0,
         };
         let what = if used >= max_bytes {

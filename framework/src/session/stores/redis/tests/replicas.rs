@@ -61,3 +61,21 @@ fn saves_wait_for_as_many_replicas_as_they_are_told() {
     });
     assert!(replica.cli(&["GET", &format!("maypole:{}", key(1))]).ends_with('y'));
 }
+
+#[test]
+fn a_full_redis_waits_for_its_replicas_all_the_same() {
+    let master = Server::start_with(&["--maxmemory-policy", "noeviction"]);
+    let replica = Server::start();
+    let options =
+        RedisStoreOptions { wait_replicas: 1, wait_timeout: PATIENCE, ..Default::default() };
+    let store = RedisStore::new(connect(&master), options).unwrap();
+    follow(&replica, &master);
+    create(&store, &key(1), &record(1, "x"));
+    master.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    for version in 2..10 {
+        replace(&store, &key(1), &record(version, version.to_string()));
+        store.settle(&key(1)).unwrap();
+        let there = replica.cli(&["GET", &format!("maypole:{}", key(1))]);
+        assert!(there.ends_with(&version.to_string()));
+    }
+}
