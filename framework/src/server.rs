@@ -227,6 +227,7 @@ fn hub_settings(config: &Config) -> HubSettings {
         max_connections,
         linger_ms: ticks::millis(config.server.linger),
         first_byte_ms: ticks::millis(config.server.header_timeout),
+        stall_warning_ms: config.server.stall_warning.map(ticks::millis),
         refusal: REFUSED_FULL,
     }
 }

@@ -31,6 +31,7 @@ mod nodes;
 mod panics;
 mod restart;
 mod session_over_http;
+mod stalls;
 mod support;
 mod tidy;
 mod wire;

@@ -7,7 +7,7 @@ mod live_counter;
 mod sessions;
 
 use std::io::{Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use maypole::prelude::*;
 
@@ -54,6 +54,32 @@ fn routes(app: &mut App) {
     });
 }
 
+/// Handlers that break the first law, and one that keeps it.
+fn stalling_routes(app: &mut App) {
+    #[expect(clippy::disallowed_methods, reason = "a worker shall be held")]
+    app.get("/held/{ms}", |ctx| {
+        std::thread::sleep(Duration::from_millis(ctx.param("ms")?));
+        Ok("let go")
+    });
+    #[expect(clippy::disallowed_types, reason = "as above")]
+    static LOCK: std::sync::Mutex<u32> = std::sync::Mutex::new(0);
+    app.get("/locked/{ms}", |ctx| {
+        let mut count = LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        maypole::sleep(Duration::from_millis(ctx.param("ms")?));
+        *count += 1;
+        Ok(count.to_string())
+    });
+    app.get("/computed/{ms}", |ctx| {
+        let (begin, limit) = (Instant::now(), Duration::from_millis(ctx.param("ms")?));
+        while begin.elapsed() < limit {}
+        Ok("computed")
+    });
+    app.get("/slept/{ms}", |ctx| {
+        maypole::sleep(Duration::from_millis(ctx.param("ms")?));
+        Ok("slept")
+    });
+}
+
 /// Holds a thread of the blocking pool for a while.
 fn block(limit: Duration) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "a thread of the blocking pool shall be held")]
@@ -71,6 +97,7 @@ fn main() -> Result<()> {
         live_counter::routes(&mut app);
     } else {
         routes(&mut app);
+        stalling_routes(&mut app);
         sessions::routes(&mut app);
     }
     app.run()

@@ -18,6 +18,7 @@ use super::settings::{
 use super::value::{
     DAY, GIB, HOUR, KIB, MIB, MINUTE, address, count, duration, flag, networks, one_of, optional,
     origins, plain_seconds, size, text_that, word_or, write_duration, write_size, zero_or,
+    zero_or_duration,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -61,6 +62,11 @@ pub(super) fn server(keys: &mut Keys<'_>) -> Outcome<ServerSettings> {
         write_timeout: keys.read("write_timeout", "30s", duration(SECOND..=DAY))?,
         linger: keys.read("linger", "250ms", duration(MILLISECOND..=MINUTE))?,
         shutdown_grace: keys.read("shutdown_grace", "20s", duration(Duration::ZERO..=HOUR))?,
+        stall_warning: keys.read(
+            "stall_warning",
+            "5s",
+            zero_or_duration(100 * MILLISECOND..=HOUR),
+        )?,
         backlog: keys.read("backlog", "1024", count(1..=65_535))?,
         trusted_proxies: keys.read("trusted_proxies", "", networks)?,
         forwarded_header: keys.read("forwarded_header", "x-forwarded", one_of(&FORWARDED))?,

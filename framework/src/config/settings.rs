@@ -49,6 +49,9 @@ pub struct ServerSettings {
     pub linger: Duration,
     /// Time that requests in flight get to finish when the server stops.
     pub shutdown_grace: Duration,
+    /// How long a worker may serve nobody, because a handler blocks its thread, before a warning
+    /// is logged; `None` for never.
+    pub stall_warning: Option<Duration>,
     /// Connections the kernel queues before they are accepted.
     pub backlog: u32,
     /// Addresses and networks (checked, `10.0.0.0/8`) whose forwarding headers are believed.

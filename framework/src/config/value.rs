@@ -59,6 +59,17 @@ pub(super) fn plain_seconds(max: Duration) -> impl Fn(&str) -> Result<Option<Dur
     }
 }
 
+/// As [`duration`], where 0 means never.
+pub(super) fn zero_or_duration(
+    range: RangeInclusive<Duration>,
+) -> impl Fn(&str) -> Result<Option<Duration>, String> {
+    let read = duration(range);
+    move |text| match text {
+        "0" | "0s" => Ok(None),
+        _ => read(text).map(Some).map_err(|message| format!("{message}; or 0")),
+    }
+}
+
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let (digits, unit) = split_unit(text);
     if unit.is_empty() && is_digits(digits) {

@@ -31,6 +31,8 @@ pub(crate) struct HubSettings {
     pub(crate) linger_ms: u64,
     /// How long a new connection may stay silent.
     pub(crate) first_byte_ms: u64,
+    /// How long a worker may serve nobody before a warning is logged; `None` for never.
+    pub(crate) stall_warning_ms: Option<u64>,
     /// Sent to a connection that is one too many, before it is closed.
     pub(crate) refusal: &'static [u8],
 }
@@ -136,6 +138,10 @@ impl Hub {
 
     pub(super) fn linger_ms(&self) -> u64 {
         self.settings.linger_ms
+    }
+
+    pub(super) fn stall_warning_ms(&self) -> Option<u64> {
+        self.settings.stall_warning_ms
     }
 
     /// Open connections, parked ones included.

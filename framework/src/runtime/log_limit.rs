@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ticks;
 
-/// How long after a line others of its kind are left out.
+/// How long after a line others of its kind are left out, unless said otherwise.
 const PAUSE_MS: u64 = 1000;
 
 /// Lets one line of its kind through a second, and counts the others. It never waits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LogLimit {
+    pause_ms: u64,
     /// When the last line was let through, on the coarse clock's scale; 0 for never.
     last_ms: AtomicU64,
     left_out: AtomicU64,
@@ -23,7 +24,12 @@ pub(crate) struct LeftOut(u64);
 
 impl LogLimit {
     pub(crate) const fn new() -> Self {
-        Self { last_ms: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+        Self::every(PAUSE_MS)
+    }
+
+    /// One that lets a line through only after a pause of so many milliseconds.
+    pub(super) const fn every(pause_ms: u64) -> Self {
+        Self { pause_ms, last_ms: AtomicU64::new(0), left_out: AtomicU64::new(0) }
     }
 
     /// Whether a line may be written now, and how many were left out since the last one.
@@ -34,7 +40,7 @@ impl LogLimit {
     /// `now_ms` is never 0.
     fn admit_at(&self, now_ms: u64) -> Option<LeftOut> {
         let last_ms = self.last_ms.load(Ordering::Relaxed);
-        let is_due = last_ms == 0 || now_ms.saturating_sub(last_ms) >= PAUSE_MS;
+        let is_due = last_ms == 0 || now_ms.saturating_sub(last_ms) >= self.pause_ms;
         let is_ours = is_due
             && (self.last_ms)
                 .compare_exchange(last_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed)
@@ -44,6 +50,12 @@ impl LogLimit {
         }
         self.left_out.fetch_add(1, Ordering::Relaxed);
         None
+    }
+}
+
+impl Default for LogLimit {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -26,6 +26,7 @@ mod settings;
 mod socket;
 mod spawn;
 mod stack;
+mod stalls;
 mod sweeper;
 pub mod sync;
 #[cfg(test)]

@@ -3,9 +3,11 @@
 //!
 //! may wakes a coroutine from a plain thread with a write to an event descriptor each, on any
 //! worker. Here each worker has a list and a coroutine of its own that waits for a descriptor of
-//! that worker; only the first entry of a list writes to it.
+//! that worker; only the first entry of a list writes to it. As this coroutine runs whenever its
+//! worker is free, it also tells that the worker is.
 
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 
@@ -20,10 +22,17 @@ use super::sync::ShortLock;
 /// The worker a coroutine ran on when it left; `None` when it cannot be told.
 pub(super) type Home = Option<usize>;
 
-struct Lane {
+pub(super) struct Lane {
     returning: ShortLock<Vec<Arc<dyn Parked>>>,
-    thread: OnceLock<ThreadId>,
+    thread: OnceLock<Thread>,
+    beats: AtomicU64,
     bell: Bell,
+}
+
+struct Thread {
+    id: ThreadId,
+    /// As the kernel calls it.
+    kernel_id: i32,
 }
 
 #[derive(Clone)]
@@ -36,7 +45,7 @@ impl AsRawFd for Bell {
 }
 
 /// One lane a worker; none at all if the system gives no descriptors for them.
-fn lanes() -> &'static [Lane] {
+pub(super) fn lanes() -> &'static [Lane] {
     static LANES: OnceLock<Vec<Lane>> = OnceLock::new();
     static STARTED: OnceLock<()> = OnceLock::new();
     let lanes = LANES.get_or_init(|| {
@@ -59,7 +68,7 @@ fn lanes() -> &'static [Lane] {
 #[inline(never)]
 pub(super) fn home() -> Home {
     let here = std::thread::current().id();
-    lanes().iter().position(|lane| lane.thread.get() == Some(&here))
+    lanes().iter().position(|lane| lane.thread.get().is_some_and(|thread| thread.id == here))
 }
 
 /// Wakes a parked coroutine on its home worker.
@@ -73,8 +82,7 @@ pub(super) fn wake(home: Home, caller: Arc<dyn Parked>) {
         returning.len() == 1
     });
     if is_first {
-        // It fails only at 2^64 - 2 unread writes.
-        lane.bell.0.write(1).ok();
+        lane.ring();
     }
 }
 
@@ -93,18 +101,38 @@ impl Lane {
         Some(Self {
             returning: ShortLock::new(Vec::new()),
             thread: OnceLock::new(),
+            beats: AtomicU64::new(0),
             bell: Bell(Arc::new(bell)),
         })
+    }
+
+    /// Makes the lane's coroutine look, as soon as its worker is free.
+    pub(super) fn ring(&self) {
+        // It fails only at 2^64 - 2 unread writes.
+        self.bell.0.write(1).ok();
+    }
+
+    /// How often the lane's coroutine has looked; it moves after each [`ring`](Self::ring).
+    pub(super) fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    /// The worker's thread as the kernel calls it; `None` until the lane is served.
+    pub(super) fn thread_id(&self) -> Option<i32> {
+        self.thread.get().map(|thread| thread.kernel_id)
     }
 
     fn serve(&self) {
         let Ok(bell) = CoIo::new(self.bell.clone()) else { return };
         // Only a wait for the descriptor makes sure that this coroutine is on its worker.
-        self.bell.0.write(1).ok();
+        self.ring();
         bell.wait_io();
-        self.thread.set(std::thread::current().id()).ok();
+        let kernel_id = nix::unistd::gettid().as_raw();
+        self.thread.set(Thread { id: std::thread::current().id(), kernel_id }).ok();
         let mut returning = Vec::new();
         loop {
+            // Nobody else writes it.
+            self.beats.store(self.beats().wrapping_add(1), Ordering::Relaxed);
             self.returning.with(|list| std::mem::swap(list, &mut returning));
             if returning.is_empty() {
                 // Edge-triggered: each write is an event, the count need not be read.

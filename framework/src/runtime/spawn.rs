@@ -10,10 +10,17 @@ use super::settings::{coroutine_capacity, in_force};
 use crate::error::{Error, ErrorKind, Result};
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// Those of them that belong to a worker, and do nothing but start and wake others.
+static RESIDENT: AtomicUsize = AtomicUsize::new(0);
 
 /// How many coroutines are running or waiting now.
 pub(crate) fn live_coroutines() -> usize {
     LIVE.load(Ordering::Relaxed)
+}
+
+/// How many of them are more than the runtime's own.
+pub(super) fn guests() -> usize {
+    live_coroutines().saturating_sub(RESIDENT.load(Ordering::Relaxed))
 }
 
 /// Counts a coroutine for as long as it lives; its destructor only counts down.
@@ -32,6 +39,22 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         LIVE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// As [`Counted`], for those that belong to a worker.
+struct Resident;
+
+impl Resident {
+    fn new() -> Self {
+        RESIDENT.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        RESIDENT.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -101,9 +124,9 @@ pub(super) fn spawn_here(work: impl FnOnce() + Send + 'static) -> Result<()> {
     started(|| unsafe { may::coroutine::Builder::new().spawn_local(body) }).map(drop)
 }
 
-/// Starts `work` on the worker that `id` belongs to.
+/// Starts `work`, which looks after the worker that `id` belongs to, on that worker.
 pub(super) fn spawn_on(id: usize, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    let counted = Counted::new()?;
+    let counted = (Counted::new()?, Resident::new());
     let body = move || {
         let _counted = counted;
         work();

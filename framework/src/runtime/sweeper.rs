@@ -1,10 +1,11 @@
-//! The one thread that enforces deadlines, and moves the coarse clock on.
+//! The one thread that enforces deadlines, moves the coarse clock on, and watches the workers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::hub::Hub;
 use super::spawn::live_coroutines;
+use super::stalls::Watchdog;
 use super::ticks;
 
 /// How late a deadline may be enforced.
@@ -17,6 +18,8 @@ const RUSH: usize = 500;
 /// Starts the sweeper of `hub`; it ends when the hub is closed.
 pub(crate) fn start_sweeper(hub: Arc<Hub>) -> std::io::Result<()> {
     ticks::tick();
+    // Before the first connection, whose handler might block already.
+    let mut watchdog = hub.stall_warning_ms().and_then(Watchdog::claim);
     std::thread::Builder::new().name("maypole-sweeper".to_owned()).spawn(move || {
         let mut count = 0_u64;
         let mut memory = Memory::default();
@@ -27,6 +30,12 @@ pub(crate) fn start_sweeper(hub: Arc<Hub>) -> std::io::Result<()> {
             if hub.is_draining() || count.is_multiple_of(PARKED_EVERY) {
                 hub.sweep_parked(now_ms);
                 memory.give_back_after_a_rush();
+            }
+            if watchdog.is_none() {
+                watchdog = hub.stall_warning_ms().and_then(Watchdog::claim);
+            }
+            if let Some(watchdog) = &mut watchdog {
+                watchdog.look(now_ms);
             }
             count += 1;
         }
