@@ -19,6 +19,12 @@ fn ask(wire: &mut Wire, path: &str) {
     wire.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
 }
 
+/// The thread of a worker is known once it has looked at its sockets for the first time.
+fn warm_up(wire: &mut Wire) {
+    ask(wire, "/slept/100");
+    assert_eq!(wire.answer().text(), "slept");
+}
+
 fn lines_about_workers(testee: &mut Testee) -> Vec<String> {
     let lines = testee.process.words_so_far().iter();
     lines.filter(|line| line.contains(" worker ")).cloned().collect()
@@ -53,6 +59,7 @@ fn what_holds_the_worker_is_said_where_the_kernel_tells() {
     let (mut testee, _directory) = watched("1", "300ms");
     // One waits with the lock, and could go on only on the thread that the other one blocks.
     let mut wires = [testee.connect(), testee.connect()];
+    warm_up(&mut wires[0]);
     wires.iter_mut().for_each(|wire| ask(wire, "/locked/100"));
     let locked = testee.process.line_with("worker 0");
     assert!(locked.contains("a std lock"), "{locked}");
@@ -64,6 +71,7 @@ fn what_holds_the_worker_is_said_where_the_kernel_tells() {
     ] {
         let (mut testee, _directory) = watched("1", "300ms");
         let mut wire = testee.connect();
+        warm_up(&mut wire);
         ask(&mut wire, path);
         let warning = testee.process.line_with("worker 0");
         assert!(!tells || warning.contains(word), "{warning}");

@@ -7,7 +7,7 @@
 //! worker is free, it also tells that the worker is.
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 
@@ -25,6 +25,8 @@ pub(super) type Home = Option<usize>;
 pub(super) struct Lane {
     returning: ShortLock<Vec<Arc<dyn Parked>>>,
     thread: OnceLock<Thread>,
+    /// Its coroutine has been started, though it may not have come to run yet.
+    is_served: AtomicBool,
     beats: AtomicU64,
     bell: Bell,
 }
@@ -58,7 +60,10 @@ pub(super) fn lanes() -> &'static [Lane] {
     STARTED.get_or_init(|| {
         for (worker, lane) in lanes.iter().enumerate() {
             // A lane nobody serves has no thread, so nobody comes home to it.
-            spawn_on(worker, || lane.serve()).ok();
+            lane.is_served.store(true, Ordering::Relaxed);
+            if spawn_on(worker, || lane.serve()).is_err() {
+                lane.is_served.store(false, Ordering::Relaxed);
+            }
         }
     });
     lanes
@@ -101,6 +106,7 @@ impl Lane {
         Some(Self {
             returning: ShortLock::new(Vec::new()),
             thread: OnceLock::new(),
+            is_served: AtomicBool::new(false),
             beats: AtomicU64::new(0),
             bell: Bell(Arc::new(bell)),
         })
@@ -117,13 +123,20 @@ impl Lane {
         self.beats.load(Ordering::Relaxed)
     }
 
-    /// The worker's thread as the kernel calls it; `None` until the lane is served.
+    /// Whether the lane's coroutine looks after a [`ring`](Self::ring) once its worker is free.
+    pub(super) fn is_served(&self) -> bool {
+        self.is_served.load(Ordering::Relaxed)
+    }
+
+    /// The worker's thread as the kernel calls it; `None` until the lane's coroutine has run.
     pub(super) fn thread_id(&self) -> Option<i32> {
         self.thread.get().map(|thread| thread.kernel_id)
     }
 
     fn serve(&self) {
-        let Ok(bell) = CoIo::new(self.bell.clone()) else { return };
+        let Ok(bell) = CoIo::new(self.bell.clone()) else {
+            return self.is_served.store(false, Ordering::Relaxed);
+        };
         // Only a wait for the descriptor makes sure that this coroutine is on its worker.
         self.ring();
         bell.wait_io();

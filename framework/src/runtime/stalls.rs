@@ -60,12 +60,14 @@ impl Watchdog {
         let now_ms = self.clock.advance(now_ms);
         let has_guests = guests() > 0;
         for (index, lane) in returns::lanes().iter().enumerate() {
-            let Some(thread_id) = lane.thread_id() else { continue };
             let Some(watched) = self.workers.get_mut(index) else { continue };
+            if !lane.is_served() {
+                continue;
+            }
             match watched.watch.look(now_ms, lane.beats(), has_guests, self.limit_ms) {
                 Step::Nothing => {}
                 Step::Ring => lane.ring(),
-                Step::Stalls { ms } => self.warn(index, ms, thread_id),
+                Step::Stalls { ms } => self.warn(index, ms, lane.thread_id()),
                 Step::RunsAgain { ms } => {
                     if std::mem::take(&mut watched.is_told) {
                         log::info!("worker {index} runs again, after {}", Secs(ms));
@@ -75,7 +77,7 @@ impl Watchdog {
         }
     }
 
-    fn warn(&mut self, index: usize, ms: u64, thread_id: i32) {
+    fn warn(&mut self, index: usize, ms: u64, thread_id: Option<i32>) {
         let stalled = self.workers.iter().filter(|watched| watched.watch.stalls()).count();
         let all = self.workers.len();
         let Some(watched) = self.workers.get_mut(index) else { return };
@@ -172,7 +174,8 @@ impl Watch {
 
 /// What keeps the thread, as far as the kernel lets a process know of its own.
 #[expect(clippy::disallowed_methods, reason = "a file of /proc, read by the sweeper's thread")]
-fn what_it_does(thread_id: i32) -> &'static str {
+fn what_it_does(thread_id: Option<i32>) -> &'static str {
+    let Some(thread_id) = thread_id else { return in_words("") };
     let path = format!("/proc/self/task/{thread_id}/syscall");
     in_words(&std::fs::read_to_string(path).unwrap_or_default())
 }
