@@ -54,6 +54,9 @@ fn routes(app: &mut App) {
     });
 }
 
+#[expect(clippy::disallowed_types, reason = "it shall be held while a coroutine waits")]
+static LOCK: std::sync::Mutex<u32> = std::sync::Mutex::new(0);
+
 /// Handlers that break the first law, and one that keeps it.
 fn stalling_routes(app: &mut App) {
     #[expect(clippy::disallowed_methods, reason = "a worker shall be held")]
@@ -61,8 +64,6 @@ fn stalling_routes(app: &mut App) {
         std::thread::sleep(Duration::from_millis(ctx.param("ms")?));
         Ok("let go")
     });
-    #[expect(clippy::disallowed_types, reason = "as above")]
-    static LOCK: std::sync::Mutex<u32> = std::sync::Mutex::new(0);
     app.get("/locked/{ms}", |ctx| {
         let mut count = LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         maypole::sleep(Duration::from_millis(ctx.param("ms")?));
