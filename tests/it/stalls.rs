@@ -38,7 +38,7 @@ fn a_blocked_worker_is_told_of_once_and_when_it_runs_again() {
     ask(&mut wire, "/held/2500");
     let warning = testee.process.line_with("worker 0");
     assert!(begin.elapsed() < Duration::from_millis(2500), "while it is held: {warning}");
-    assert!(warning.contains("WARN"), "{warning}");
+    assert!(warning.contains("WARN") && warning.contains("has been busy"), "{warning}");
     assert!(warning.contains("serves nobody else (1 of 1 workers"), "{warning}");
     assert_eq!(wire.answer().text(), "let go");
     let end = testee.process.line_with("worker 0 runs again, after 2.");

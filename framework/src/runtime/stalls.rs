@@ -83,8 +83,10 @@ impl Watchdog {
         let Some(watched) = self.workers.get_mut(index) else { return };
         let Some(left_out) = watched.warnings.admit() else { return };
         watched.is_told = true;
+        // A debugger finds the guilty line by the thread.
+        let thread = thread_id.map(|id| format!(" (thread {id})")).unwrap_or_default();
         log::warn!(
-            "worker {index} has been busy with one coroutine for {} and serves nobody else \
+            "worker {index}{thread} has been busy with one coroutine for {} and serves nobody else \
              ({stalled} of {all} workers stand still): {}. A handler must not block its thread, use \
              maypole::sleep, maypole::sync and maypole::blocking; see the README, \"The laws of the \
              stackful house\"{left_out}",
