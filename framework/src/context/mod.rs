@@ -1,6 +1,7 @@
 //! One request as its handler sees it: what was asked, the visitor's session, and what the answer
 //! shall carry. It knows no socket; a body comes from whatever the room above hands in.
 
+mod beneath;
 mod body;
 mod environment;
 mod file;
@@ -342,13 +343,50 @@ impl RequestContext {
     /// Answers with a file: `Content-Type` by its name, `Last-Modified`, and `304 Not Modified`
     /// where the client's copy is fresh. It is read on the blocking pool, piece by piece.
     ///
-    /// The path is yours to check: never build it from what a client sent without knowing that
-    /// it stays where it should (an absolute segment in a `{*path}` replaces what it is joined to).
+    /// The path is yours to check. For one that a client sent there is
+    /// [`file_in`](Self::file_in): joining it to a directory does not keep it there (an absolute
+    /// path in a `{*path}` replaces what it is joined to).
     ///
     /// # Errors
     /// 404 when there is no such regular file, 403 when it may not be read.
     pub fn file(&self, path: impl Into<PathBuf>) -> Result<Response> {
         file::answer(self, path.into())
+    }
+
+    /// Answers with a file beneath `directory`, as [`file`](Self::file) does: for paths that
+    /// clients choose, so that nothing outside of the directory is ever sent.
+    ///
+    /// `path` is what a route's parameter holds, decoded already. It has names between single
+    /// slashes; `..`, an absolute path, a drive, a backslash and NUL are a 404. So is a name that
+    /// begins with a dot (`.env`, `.git`), at any depth: what such a directory holds is served by
+    /// naming it in `directory` (`ctx.file_in("static/.well-known", path)`). A symbolic link is
+    /// followed if it leads to a place beneath the directory, whatever names are there, and is a
+    /// 404 if it leads out. A relative `directory` is one of the directory in which the program
+    /// runs, and may itself be a link. Directories are not listed, and no `index.html` is looked
+    /// for.
+    ///
+    /// # Errors
+    /// 404 when there is no such regular file, or it may not be read: never 403, which would tell
+    /// what exists. A directory that is missing is a 404 too, with a warning in the log, once a
+    /// second at most.
+    ///
+    /// # Examples
+    /// ```
+    /// use maypole::prelude::*;
+    ///
+    /// let mut app = App::with_defaults();
+    /// app.get("/static/{*path}", |ctx| ctx.file_in("docs", ctx.param::<String>("path")?));
+    /// let browser = app.test_client()?;
+    /// assert_eq!(browser.get("/static/security.md").send().status(), 200);
+    /// assert_eq!(browser.get("/static//etc/hostname").send().status(), 404);
+    /// # Ok::<(), maypole::Error>(())
+    /// ```
+    pub fn file_in(
+        &self,
+        directory: impl Into<PathBuf>,
+        path: impl Into<String>,
+    ) -> Result<Response> {
+        file::answer_beneath(self, directory.into(), path.into())
     }
 
     /// A redirect with `303 See Other`, what a form answers with.

@@ -5,6 +5,7 @@ mod clients_that_leave;
 mod connections;
 mod expectations;
 mod files;
+mod files_beneath;
 mod fuzz;
 mod heads;
 mod responses;
