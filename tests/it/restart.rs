@@ -168,6 +168,26 @@ fn a_port_in_use_is_an_error_at_start() {
 }
 
 #[test]
+fn a_redis_that_is_not_there_is_told_in_one_line() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr();
+    let url = format!("redis://{}", free.expect("its address"));
+    for backend in ["redis", "tiered"] {
+        let directory = TempDir::new();
+        let settings = [("MAYPOLE_SESSION_BACKEND", backend), ("MAYPOLE_REDIS_DEFAULT_URL", &url)];
+        let testee = Testee::start(directory.path(), &settings);
+        assert_eq!(testee.browser().get("/count").status, 503);
+        // Each way to redis has failed many times by then, and would have told it.
+        std::thread::sleep(Duration::from_millis(1500));
+        testee.process.signal(libc::SIGTERM);
+        let (code, words) = testee.process.end_with_words();
+        assert_eq!(code, Some(0), "{words}");
+        let told = words.lines().filter(|line| line.contains("WARN") && line.contains("refused"));
+        let told: Vec<_> = told.filter(|line| !line.contains("/count")).collect();
+        assert!(told.len() == 1 && told[0].contains("sessions are unavailable"), "{told:#?}");
+    }
+}
+
+#[test]
 fn two_servers_cannot_share_a_port() {
     let directory = TempDir::new();
     let first = Testee::start(directory.path(), &[]);

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, Parser, Value};
 
-use super::error::{Answer, RedisError, sorted, unreadable};
+use super::error::{Answer, RedisError, sorted};
 use super::sentinel::Masters;
+use super::stranger::{Overheard, told, told_of_encryption};
 use super::tls::TlsSettings;
-use super::transport::{Incoming, Transport};
+use super::transport::Transport;
 use crate::config::{RedisAddress, RedisLogin, RedisServers, RedisSettings};
 use crate::runtime::ClientSocket;
 
@@ -54,17 +55,21 @@ impl Dialer {
     /// Connects to the server at `address`.
     pub(super) fn dial_at(&self, address: &RedisAddress) -> Result<Transport, RedisError> {
         let transport = self.open(address)?;
-        greet(&transport, &self.settings.login, &self.settings.name)?;
-        if self.settings.database != 0 {
-            ask(&transport, redis::cmd("SELECT").arg(self.settings.database))?;
-        }
-        // A server that reads its data has greeted, but answers nothing else.
-        match ask(&transport, &redis::cmd("PING")) {
-            Ok(_) | Err(RedisError::Refused(_)) => {}
-            Err(error) => return Err(error),
-        }
+        self.introduce(&transport).map_err(|error| at(address, error))?;
         transport.set_deadline(None);
         Ok(transport)
+    }
+
+    fn introduce(&self, transport: &Transport) -> Result<(), RedisError> {
+        greet(transport, &self.settings.login, &self.settings.name)?;
+        if self.settings.database != 0 {
+            ask(transport, redis::cmd("SELECT").arg(self.settings.database))?;
+        }
+        // A server that reads its data has greeted, but answers nothing else.
+        match ask(transport, &redis::cmd("PING")) {
+            Ok(_) | Err(RedisError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     #[expect(clippy::large_stack_frames, reason = "on a plain thread")]
@@ -84,7 +89,8 @@ impl Dialer {
                     None => Ok(Transport::plain(socket)),
                     Some(tls) => {
                         let session = tls.connect(host).map_err(down)?;
-                        Transport::encrypted(socket, session).map_err(down)
+                        Transport::encrypted(socket, session)
+                            .map_err(|error| down(told_of_encryption(error)))
                     }
                 }
             }
@@ -120,16 +126,23 @@ impl Dialer {
         address: &RedisAddress,
         master_name: &str,
     ) -> Result<RedisAddress, RedisError> {
-        master_of(&self.open_sentinel(address)?, master_name).map_err(|error| match error {
-            RedisError::Down(why) => RedisError::Down(format!("{address}: {why}")),
-            error => error,
-        })
+        let sentinel = self.open_sentinel(address)?;
+        master_of(&sentinel, master_name).map_err(|error| at(address, error))
     }
 
     fn open_sentinel(&self, address: &RedisAddress) -> Result<Transport, RedisError> {
         let transport = self.open(address)?;
-        greet(&transport, &self.settings.sentinel_login, &self.settings.name)?;
+        greet(&transport, &self.settings.sentinel_login, &self.settings.name)
+            .map_err(|error| at(address, error))?;
         Ok(transport)
+    }
+}
+
+/// What is down is named by where it should be.
+fn at(address: &RedisAddress, error: RedisError) -> RedisError {
+    match error {
+        RedisError::Down(why) => RedisError::Down(format!("{address}: {why}")),
+        error => error,
     }
 }
 
@@ -239,21 +252,14 @@ fn check_role(transport: &Transport, address: &RedisAddress) -> Result<(), Redis
     Err(RedisError::Down(format!("{address} is no master but a {role}")))
 }
 
-/// One command and its answer on a connection that nobody else uses yet.
+/// One command and its answer on a connection that nobody else uses yet: one that fails is down.
 pub(super) fn ask(transport: &Transport, command: &Cmd) -> Answer {
     let down = |error: &io::Error| RedisError::Down(told(error));
     transport.write_all(command.get_packed_command()).map_err(|error| down(&error))?;
+    let mut incoming = Overheard::new(transport);
     // A fresh parser is right: nothing was asked before whose answer it could lose.
-    let value =
-        Parser::new().parse_value(Incoming(transport)).map_err(|error| unreadable(&error))?;
-    sorted(value)
-}
-
-/// An error in words for people; those of the kernel carry their number too.
-pub(super) fn told(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
-        io::ErrorKind::TimedOut => "it took too long".to_owned(),
-        _ => error.to_string(),
+    match Parser::new().parse_value(&mut incoming) {
+        Ok(value) => sorted(value),
+        Err(_) => Err(RedisError::Down(incoming.told())),
     }
 }

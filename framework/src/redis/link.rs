@@ -28,6 +28,9 @@ const MAX_ROUNDS: usize = 3;
 /// A spare buffer is not kept beyond this size.
 const MAX_SPARE_BYTES: usize = 256 * 1024;
 
+/// Those of this process: a server that is down fails several connections, and is told once.
+static LINKS: ShortLock<Vec<Weak<Shared>>> = ShortLock::new(Vec::new());
+
 /// How a link connects; called on a thread of its own.
 pub(super) type Dial = dyn Fn() -> Result<Transport, RedisError> + Send + Sync;
 
@@ -111,6 +114,10 @@ impl Link {
         if !runtime::keep(kept) {
             log::error!("no thread looks after the connections to redis: nothing will time out");
         }
+        LINKS.with(|links| {
+            links.retain(|link| link.strong_count() > 0);
+            links.push(Arc::downgrade(&shared));
+        });
         Self { shared }
     }
 
@@ -208,6 +215,16 @@ impl Link {
             (_, None) => LinkState::Unused,
         })
     }
+}
+
+/// Whether a link of this process is down for the same reason, which was told then.
+pub(super) fn is_known(failure: &RedisError) -> bool {
+    let links = LINKS.with(|links| links.clone());
+    links.iter().filter_map(Weak::upgrade).any(|link| {
+        link.state.with(|state| {
+            state.wire.is_none() && state.since.is_some() && state.why_down() == *failure
+        })
+    })
 }
 
 impl Drop for Link {

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, Parser, PushKind, Value};
 
 use super::error::{RedisError, unreadable};
-use super::link::Dial;
+use super::link::{Dial, is_known};
 use super::transport::{Incoming, Transport};
 use crate::runtime::sync::ShortLock;
 use crate::runtime::{self, Kept, spawn_alone};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// A shared connection is given so long to meet a failure too.
+const TELLS_AFTER: Duration = Duration::from_millis(500);
 /// A server that says nothing for so many time-outs, asked each time, is taken for dead.
 const DEAD_AFTER_TIMEOUTS: u32 = 3;
 
@@ -60,7 +62,9 @@ struct State {
     pause: Duration,
     heard: Option<Instant>,
     asked: Option<Instant>,
-    failure: Option<RedisError>,
+    /// Since when there is no connection where there was, or should be, one.
+    down_since: Option<Instant>,
+    told: Option<RedisError>,
 }
 
 /// What came over the connection.
@@ -206,7 +210,8 @@ impl Shared {
             for channel in state.wanted.clone().difference(renewed) {
                 state.say(&begin(channel));
             }
-            Some(state.failure.take().is_some())
+            state.told = None;
+            Some(state.down_since.take().is_some())
         });
         if was_down == Some(true) {
             log::info!("listening to redis again");
@@ -234,7 +239,8 @@ impl Shared {
             self.sink.interrupted();
             self.state.with(|state| {
                 state.is_connecting = false;
-                state.failure = Some(error);
+                state.down_since = Some(Instant::now());
+                state.told = Some(error);
                 state.next = Some(Instant::now());
             });
             self.connect_if_due();
@@ -242,12 +248,19 @@ impl Shared {
     }
 
     fn pause(&self, error: &RedisError) {
+        // One server that is down is one line in the log.
+        let is_known = is_known(error);
         let is_news = self.state.with(|state| {
+            let now = Instant::now();
             state.wire = None;
             state.is_connecting = false;
             state.pause = (state.pause * 2).max(FIRST_PAUSE).min(self.reconnect_max);
-            state.next = Some(Instant::now() + state.pause);
-            state.failure.replace(error.clone()).as_ref() != Some(error)
+            state.next = Some(now + state.pause);
+            let since = *state.down_since.get_or_insert(now);
+            if !is_known && now.duration_since(since) < TELLS_AFTER {
+                return false;
+            }
+            state.told.replace(error.clone()).as_ref() != Some(error) && !is_known
         });
         if is_news {
             log::warn!("cannot listen to redis: {error}");

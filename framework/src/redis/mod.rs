@@ -15,6 +15,7 @@ mod reader;
 mod requests;
 mod script;
 mod sentinel;
+mod stranger;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tls;

@@ -104,6 +104,10 @@ impl Transport {
         }
     }
 
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
     pub(super) fn shutdown(&self) {
         self.socket.shutdown();
     }

@@ -68,6 +68,7 @@ impl Shared {
 
     fn connected(self: &Arc<Self>, outcome: Result<Transport, RedisError>) {
         let mut log = None;
+        let mut is_first = false;
         let (waiting, begun) = self.state.with(|state| {
             state.attempt.is_running = false;
             let begun = match outcome {
@@ -85,6 +86,7 @@ impl Shared {
                 Err(error) => {
                     log =
                         (state.attempt.failure.as_ref() != Some(&error)).then(|| error.to_string());
+                    is_first = state.since.is_none();
                     state.since.get_or_insert_with(Instant::now);
                     let pause = (state.attempt.pause * 2).max(FIRST_PAUSE);
                     state.attempt.pause = pause.min(self.limits.reconnect_max);
@@ -97,6 +99,8 @@ impl Shared {
         });
         match log {
             Some(why) if why.is_empty() => log::info!("redis is connected again"),
+            // Somebody waits for the first attempt, and tells what its failure means.
+            Some(why) if is_first => log::debug!("no connection to redis: {why}"),
             Some(why) => log::warn!("no connection to redis: {why}"),
             None => {}
         }

@@ -10,3 +10,4 @@ pub(crate) mod server;
 mod shared;
 mod waiting;
 mod ways;
+mod wrong_ports;

@@ -71,7 +71,7 @@ fn a_server_without_the_new_greeting_is_greeted_in_the_old_one() {
 }
 
 /// An authority, and certificates of its making.
-struct Papers {
+pub(super) struct Papers {
     directory: PathBuf,
 }
 
@@ -95,13 +95,13 @@ impl Papers {
         Self { directory: directory.to_owned() }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 }
 
 /// A server that speaks TLS with the certificate of `name` on the port that is given too.
-fn encrypted_server(name: &str) -> (Server, Papers, u16) {
+pub(super) fn encrypted_server(name: &str) -> (Server, Papers, u16) {
     let port = super::server::free_port();
     let mut server = Server::prepare(&[]);
     let papers = Papers::make(server.directory());
