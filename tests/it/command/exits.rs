@@ -3,29 +3,44 @@
 use super::{Place, stop};
 
 #[test]
-fn what_is_not_understood_ends_with_two_and_the_help() {
+fn what_is_not_understood_ends_with_two_and_a_way_to_help() {
     let place = Place::new("file");
-    for words in [
-        &[][..],
-        &["frobnicate"],
-        &["session"],
-        &["session", "list"],
-        &["session", "ls", "--frob"],
-        &["session", "ls", "xyz"],
-        &["session", "ls", "--limit", "many"],
-        &["session", "ls", "--limit"],
-        &["session", "show"],
-        &["session", "revoke"],
-        &["session", "revoke", "1234"],
-        &["session", "revoke", "12345678", "--user", "ada"],
-        &["session", "revoke", "--handle", "x"],
-        &["session", "import"],
-        &["config"],
-        &["config", "check", "a", "b"],
+    for (words, expected) in [
+        (&["frobnicate"][..], "not understood: maypole frobnicate\nhelp: maypole --help\n"),
+        (
+            &["sesion"],
+            "not understood: maypole sesion; did you mean maypole session?\nhelp: maypole --help\n",
+        ),
+        (&["sesion", "ls"], "did you mean maypole session?"),
+        (&["revok", "12345678"], "did you mean maypole session revoke?"),
+        (&["conifg", "check"], "did you mean maypole config?"),
+        (&["config", "chekc"], "did you mean maypole config check?"),
+        (&["session", "list"], "did you mean maypole session ls?"),
+        (&["session", "shwo"], "did you mean maypole session show?"),
+        (&["session", "frobnicate"], "maypole session frobnicate\n"),
+        (&["session", "ls", "--frob"], "not understood: --frob\nusage: maypole session ls ["),
+        (&["session", "ls", "xyz"], "\nhelp: maypole session ls --help\n"),
+        (&["session", "ls", "--limit", "many"], "\nhelp: maypole session ls --help\n"),
+        (&["session", "ls", "--limit"], "--limit needs a value\nusage: "),
+        (&["session", "show"], "show needs a key\nusage: maypole session show KEY|HANDLE"),
+        (&["session", "revoke"], "\nhelp: maypole session revoke --help\n"),
+        (&["session", "revoke", "1234"], "8 at least"),
+        (&["session", "revoke", "12345678", "--user", "ada"], "one of KEY"),
+        (&["session", "revoke", "--handle", "x"], "this is no public handle"),
+        (&["session", "import"], "import needs a file"),
+        (&["config"], "maypole config needs check or print\nhelp: maypole --help\n"),
+        (&["config", "check", "a", "b"], "not understood: b\n"),
     ] {
         let said = place.run(words);
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{words:?}");
-        assert!(said.err.contains("\n\nmaypole"), "{words:?}: {}", said.err);
+        assert!(said.err.contains(expected), "{words:?}: {}", said.err);
+        assert!(said.err.lines().count() <= 3 && said.err.contains("\nhelp: "), "{}", said.err);
+    }
+    // Whoever says nothing wrong, but not enough, sees what there is.
+    for words in [&[][..], &["session"]] {
+        let said = place.run(words);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{words:?}");
+        assert!(said.err.contains("\n\nmaypole") && said.err.contains("Usage:"), "{}", said.err);
     }
     // A public handle may begin with a dash, and is no option.
     for handle in ["-mLfG6wRAHswBhGxUsdi-w", "--LfG6wRAHswBhGxUsdi-w"] {

@@ -8,6 +8,10 @@
 mod arguments;
 mod output;
 mod session;
+// The one of the settings: a program of its own sees only what is public there.
+#[path = "../../config/suggest.rs"]
+#[expect(dead_code, reason = "its sentence is that of settings")]
+mod suggest;
 
 use std::env;
 use std::ffi::OsString;
@@ -42,11 +46,29 @@ the store itself when none does.
 Exit status: 0 done, 1 failed or not found, 2 not understood.
 ";
 
+/// What stands behind `maypole`, also when its group was forgotten.
+const COMMANDS: [(&str, &str); 11] = [
+    ("session", "maypole session"),
+    ("config", "maypole config"),
+    ("help", "maypole help"),
+    ("ls", "maypole session ls"),
+    ("show", "maypole session show"),
+    ("revoke", "maypole session revoke"),
+    ("sweep", "maypole session sweep"),
+    ("stats", "maypole session stats"),
+    ("export", "maypole session export"),
+    ("import", "maypole session import"),
+    ("check", "maypole config check"),
+];
+
+const CONFIG_COMMANDS: [(&str, &str); 2] =
+    [("check", "maypole config check"), ("print", "maypole config print")];
+
 fn main() -> ExitCode {
     let words: Vec<OsString> = env::args_os().skip(1).collect();
     match run(Arguments::new(words)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(HELP),
+        Err(failure) => failure.report(),
     }
 }
 
@@ -72,16 +94,26 @@ fn run(mut arguments: Arguments) -> Result<(), Failure> {
                     say(&format!("ok: {file}\n"))
                 }
                 Some("print") => say(&load(file)?.describe()),
-                _ => Err(Failure::Usage("maypole config needs check or print".to_owned())),
+                Some(other) => Err(Failure::Usage(unknown("config ", other, &CONFIG_COMMANDS))),
+                None => Err(Failure::Usage("maypole config needs check or print".to_owned())),
             }
         }
-        Some(other) => Err(Failure::Usage(format!("not understood: maypole {other}"))),
+        Some(other) => Err(Failure::Usage(unknown("", other, &COMMANDS))),
         None if arguments.flag("--version") | arguments.flag("-V") => {
             say(concat!("maypole ", env!("CARGO_PKG_VERSION"), "\n"))
         }
         None => {
             arguments.end()?;
-            Err(Failure::Usage("a command is missing".to_owned()))
+            Err(Failure::Incomplete("a command is missing".to_owned(), HELP))
         }
     }
+}
+
+/// What is said of a word that is no command behind `maypole group`; `commands` are those that are
+/// one, and what to write for them.
+fn unknown(group: &str, word: &str, commands: &[(&str, &str)]) -> String {
+    let near = suggest::nearest(word, commands.iter().map(|(command, _)| *command));
+    let meant = commands.iter().find(|(command, _)| Some(*command) == near);
+    let hint = meant.map_or_else(String::new, |(_, meant)| format!("; did you mean {meant}?"));
+    format!("not understood: maypole {group}{word}{hint}")
 }

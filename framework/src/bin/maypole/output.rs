@@ -13,8 +13,10 @@ const USAGE: u8 = 2;
 pub(crate) enum Failure {
     /// The command line is not understood.
     Usage(String),
-    /// As [`Usage`](Self::Usage), with the help of the one command that was meant.
+    /// As [`Usage`](Self::Usage), for the one command that was meant, with its help.
     UsageOf(String, &'static str),
+    /// Nothing is wrong, but a command is missing: this help names them.
+    Incomplete(String, &'static str),
     /// It was tried, and failed or found nothing.
     Failed(String),
     /// Whoever read the output has gone (`maypole session ls | head`), which is no failure.
@@ -30,14 +32,22 @@ impl Failure {
         }
     }
 
-    /// Tells it on stderr and gives the exit status.
-    pub(crate) fn report(&self, help: &str) -> ExitCode {
+    /// Tells it on stderr and gives the exit status. A mistake is told in a few lines: it must not
+    /// be lost above a page of help.
+    pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Usage(what) => {
-                note(&format!("{what}\n\n{help}"));
+                note(&format!("{what}\nhelp: maypole --help\n"));
                 ExitCode::from(USAGE)
             }
             Self::UsageOf(what, help) => {
+                let usage = help.lines().next().unwrap_or_default();
+                let command = usage.split(' ').take_while(|word| is_word(word));
+                let command = command.collect::<Vec<_>>().join(" ");
+                note(&format!("{what}\nusage: {usage}\nhelp: {command} --help\n"));
+                ExitCode::from(USAGE)
+            }
+            Self::Incomplete(what, help) => {
                 note(&format!("{what}\n\n{help}"));
                 ExitCode::from(USAGE)
             }
@@ -48,6 +58,11 @@ impl Failure {
             Self::ReaderGone => ExitCode::SUCCESS,
         }
     }
+}
+
+/// Whether a part of a usage line is a command, and stands not for something.
+fn is_word(part: &str) -> bool {
+    part.bytes().all(|b| b.is_ascii_lowercase())
 }
 
 impl From<maypole::Error> for Failure {

@@ -11,6 +11,7 @@ use maypole::session::{Handle, Inspected, RecordKind};
 
 use super::arguments::Arguments;
 use super::output::{Failure, note, say};
+use super::unknown;
 use describe::{printable, short_name};
 
 const HELP: &str = "\
@@ -96,6 +97,22 @@ that ended after the export and left no trace here come back, so import what is 
   --replace    take the file's where both have a session; an ended one still stays ended
 ";
 
+/// What stands behind `maypole session`, also by words of other programs.
+const COMMANDS: [(&str, &str); 12] = [
+    ("ls", "maypole session ls"),
+    ("show", "maypole session show"),
+    ("revoke", "maypole session revoke"),
+    ("sweep", "maypole session sweep"),
+    ("stats", "maypole session stats"),
+    ("export", "maypole session export"),
+    ("import", "maypole session import"),
+    ("list", "maypole session ls"),
+    ("get", "maypole session show"),
+    ("delete", "maypole session revoke"),
+    ("remove", "maypole session revoke"),
+    ("clean", "maypole session sweep"),
+];
+
 /// How many digits of a key name a session well enough to end it: as many as lists show.
 const MIN_REVOKE_DIGITS: usize = 8;
 
@@ -119,9 +136,11 @@ pub(super) fn run(
         Some("export") => (EXPORT, moving::export),
         Some("import") => (IMPORT, moving::import),
         None | Some("help") if asks_for_help || command.is_some() => return say(HELP),
-        None => return Err(Failure::Usage("maypole session needs a command".to_owned())),
+        None => {
+            return Err(Failure::Incomplete("maypole session needs a command".to_owned(), HELP));
+        }
         Some(other) => {
-            return Err(Failure::Usage(format!("not understood: maypole session {other}")));
+            return Err(Failure::Usage(unknown("session ", other, &COMMANDS)));
         }
     };
     if asks_for_help {
