@@ -9,6 +9,7 @@ use std::process::Command;
 use crate::support::{Journal, TempDir, TestServer, check, serve};
 
 /// A directory `static` with links in it, and secrets beside it.
+#[expect(clippy::large_stack_frames, reason = "on a test's own thread")]
 fn tree() -> TempDir {
     let directory = TempDir::new();
     let root = directory.path().join("static");
