@@ -59,18 +59,23 @@ impl Read for Overheard<'_> {
     }
 }
 
-/// Why there is no encryption. A plain redis takes the greeting for the beginning of a long line,
-/// and waits for its end.
+/// Why there is no encryption. A plain redis takes the greeting for a long line and waits for its
+/// end, unless the random bytes in it hold one: then it answers, or hangs up. So these have one
+/// wording, or each attempt would be news in the log.
 pub(super) fn told_of_encryption(error: io::Error) -> io::Error {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    let is_no_tls = matches!(cause, Some(rustls::Error::InvalidMessage(_)));
-    let what = match error.kind() {
-        _ if is_no_tls => "what answers there does not speak TLS",
-        io::ErrorKind::TimedOut => "the server did not answer the TLS greeting",
-        io::ErrorKind::UnexpectedEof => "the server closed the connection at the TLS greeting",
-        _ => return error,
-    };
-    io::Error::other(format!("{what}; should it be a plain redis://?"))
+    let is_no_tls = matches!(cause, Some(rustls::Error::InvalidMessage(_)))
+        || matches!(
+            error.kind(),
+            io::ErrorKind::TimedOut
+                | io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::BrokenPipe
+        );
+    if !is_no_tls {
+        return error;
+    }
+    io::Error::other("nothing answers the TLS greeting there; should it be a plain redis://?")
 }
 
 /// An error in words for people; those of the kernel carry their number too.
