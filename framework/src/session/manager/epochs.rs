@@ -105,10 +105,7 @@ impl Manager {
                     Ok(Tried::Done(next, _)) => return Ok(Some(next)),
                     Ok(Tried::Missing) => return Ok(None),
                     Ok(Tried::Conflict) => race.lost()?,
-                    Err(error @ StoreError::Unavailable(_)) => {
-                        race.unanswered(None, store_error(error))?;
-                    }
-                    Err(error) => return Err(store_error(error)),
+                    Err(error) => race.failed(None, error)?,
                 }
                 // Not checked against the epochs: it is about to be brought under the new one.
                 match self.find_unchecked(&current.id, now)? {

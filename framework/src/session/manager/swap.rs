@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use super::super::queue::Turn;
 use super::super::record::{Entry, Record};
 use super::super::state::Base;
-use super::super::store::{Expected, Stored, Swap};
+use super::super::store::{Expected, StoreError, Stored, Swap};
 use super::super::version::next_version;
+use super::Manager;
 use super::load::{Found, Times};
 use super::race::Race;
 use crate::error::Result;
@@ -55,10 +56,7 @@ impl Manager {
                     }
                     Ok(Tried::Missing) => return Ok(Swapped::Gone),
                     Ok(Tried::Conflict) => race.lost()?,
-                    Err(error @ StoreError::Unavailable(_)) => {
-                        race.unanswered(current.record.tokens.last(), store_error(error))?;
-                    }
-                    Err(error) => return Err(store_error(error)),
+                    Err(error) => race.failed(current.record.tokens.last(), error)?,
                 }
                 match self.find(&current.id, now)? {
                     Found::Live(found) if found.record.tokens.contains(token) => {
