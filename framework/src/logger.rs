@@ -12,6 +12,7 @@ use log::kv::{Key, Value, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::{LogFormat, LogSettings};
+use crate::runtime::is_of_the_scheduler;
 
 /// Lines that may wait to be written; more are dropped and counted.
 const QUEUE_LINES: usize = 8192;
@@ -136,9 +137,9 @@ impl Log for Logger {
     }
 }
 
-/// may logs every descriptor it registers at `info`; that is of no use to anybody here.
+/// The scheduler tells of every descriptor at `info`; that is of no use to anybody here.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
-    !(metadata.level() > Level::Warn && metadata.target().starts_with("may::"))
+    !(metadata.level() > Level::Warn && is_of_the_scheduler(metadata.target()))
 }
 
 fn time() -> String {

@@ -16,7 +16,7 @@ use super::{
     Change, Close, Event, Mail, Message, SlowClient, Subscription, Teller, WebSocketOptions,
 };
 use crate::prelude::*;
-use crate::runtime::sync::{Mutex, ShortLock};
+use crate::runtime::sync::{Mutex, MutexGuard, ShortLock};
 
 /// Hands every subscriber's post to the test.
 #[derive(Clone, Default)]
@@ -143,6 +143,16 @@ fn connect(server: &crate::Server, path: &str) -> TcpStream {
 }
 
 /// A short frame of the server: opcode and payload.
+/// A socket whose handler is busy until what comes with it is dropped.
+fn connect_busy<'a>(server: &crate::Server, wire: &'a Wire) -> (TcpStream, MutexGuard<'a, ()>) {
+    let mut socket = connect(server, "/ws");
+    wire.expect(1);
+    let closed = wire.gate.lock();
+    say(&mut socket, "be busy");
+    assert_eq!(frame(&mut socket), (1, "busy".to_owned()));
+    (socket, closed)
+}
+
 fn frame(stream: &mut TcpStream) -> (u8, String) {
     let mut head = [0; 2];
     stream.read_exact(&mut head).unwrap();
@@ -219,12 +229,7 @@ fn many_senders_at_once_lose_no_news() {
 #[test]
 fn a_socket_too_slow_for_its_news_is_closed_with_1013() {
     let (server, wire) = serve("[websocket]\nqueue = 3\n", SlowClient::Close);
-    let mut socket = connect(&server, "/ws");
-    wire.expect(1);
-    let gate = Arc::clone(&wire.gate);
-    let closed = gate.lock();
-    say(&mut socket, "be busy");
-    assert_eq!(frame(&mut socket), (1, "busy".to_owned()));
+    let (mut socket, closed) = connect_busy(&server, &wire);
     for number in 0..10 {
         wire.publish(&number.to_string());
     }
@@ -239,12 +244,7 @@ fn a_socket_too_slow_for_its_news_is_closed_with_1013() {
 #[test]
 fn a_handler_may_choose_to_miss_some() {
     let (server, wire) = serve("[websocket]\nqueue = 3\n", SlowClient::DropOldest);
-    let mut socket = connect(&server, "/ws");
-    wire.expect(1);
-    let gate = Arc::clone(&wire.gate);
-    let closed = gate.lock();
-    say(&mut socket, "be busy");
-    assert_eq!(frame(&mut socket), (1, "busy".to_owned()));
+    let (mut socket, closed) = connect_busy(&server, &wire);
     for number in 0..10 {
         wire.publish(&number.to_string());
     }
@@ -257,12 +257,7 @@ fn a_handler_may_choose_to_miss_some() {
 #[test]
 fn a_handler_may_choose_the_latest() {
     let (server, wire) = serve("", SlowClient::Latest);
-    let mut socket = connect(&server, "/ws");
-    wire.expect(1);
-    let gate = Arc::clone(&wire.gate);
-    let closed = gate.lock();
-    say(&mut socket, "be busy");
-    assert_eq!(frame(&mut socket), (1, "busy".to_owned()));
+    let (mut socket, closed) = connect_busy(&server, &wire);
     for number in 0..10 {
         wire.publish(&number.to_string());
         wire.send(&change(number, if number % 2 == 0 { "even" } else { "odd" }));
@@ -279,12 +274,7 @@ fn a_handler_may_choose_the_latest() {
 fn changes_alone_never_close_a_socket_and_the_end_is_told_behind_a_full_queue() {
     for slow in [SlowClient::Close, SlowClient::DropOldest, SlowClient::Latest] {
         let (server, wire) = serve("[websocket]\nqueue = 3\n", slow);
-        let mut socket = connect(&server, "/ws");
-        wire.expect(1);
-        let gate = Arc::clone(&wire.gate);
-        let closed = gate.lock();
-        say(&mut socket, "be busy");
-        assert_eq!(frame(&mut socket), (1, "busy".to_owned()));
+        let (mut socket, closed) = connect_busy(&server, &wire);
         for number in 0..300 {
             wire.send(&change(number, ["a", "b", "c"][usize::try_from(number % 3).unwrap()]));
         }

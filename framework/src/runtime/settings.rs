@@ -65,6 +65,11 @@ pub(crate) fn workers() -> usize {
     may::config().get_workers()
 }
 
+/// Whether a log line with this target is the scheduler's own.
+pub(crate) fn is_of_the_scheduler(target: &str) -> bool {
+    target.starts_with("may::")
+}
+
 /// How many coroutines this process may have at once.
 ///
 /// Each stack is two memory maps; past `vm.max_map_count` (Linux: 65530) spawning would panic.

@@ -46,18 +46,11 @@ the store itself when none does.
 Exit status: 0 done, 1 failed or not found, 2 not understood.
 ";
 
-/// What stands behind `maypole`, also when its group was forgotten.
-const COMMANDS: [(&str, &str); 11] = [
+/// What stands behind `maypole`; those of a group are meant when the group was forgotten.
+const COMMANDS: [(&str, &str); 4] = [
     ("session", "maypole session"),
     ("config", "maypole config"),
     ("help", "maypole help"),
-    ("ls", "maypole session ls"),
-    ("show", "maypole session show"),
-    ("revoke", "maypole session revoke"),
-    ("sweep", "maypole session sweep"),
-    ("stats", "maypole session stats"),
-    ("export", "maypole session export"),
-    ("import", "maypole session import"),
     ("check", "maypole config check"),
 ];
 
@@ -98,7 +91,10 @@ fn run(mut arguments: Arguments) -> Result<(), Failure> {
                 None => Err(Failure::Usage("maypole config needs check or print".to_owned())),
             }
         }
-        Some(other) => Err(Failure::Usage(unknown("", other, &COMMANDS))),
+        Some(other) => {
+            let commands = [&COMMANDS[..], &session::COMMANDS].concat();
+            Err(Failure::Usage(unknown("", other, &commands)))
+        }
         None if arguments.flag("--version") | arguments.flag("-V") => {
             say(concat!("maypole ", env!("CARGO_PKG_VERSION"), "\n"))
         }

@@ -117,7 +117,8 @@ impl Shared {
 }
 
 impl Kept for Shared {
-    /// Tells overdue requests, ends a connection whose peer is dead or no master any more, begins the next one.
+    /// Tells overdue requests, ends a connection whose peer is dead or no master any more, begins
+    /// the next one.
     fn look_after(self: Arc<Self>) {
         let now = Instant::now();
         let grace = self.limits.timeout * (DEAD_AFTER_TIMEOUTS - 1);

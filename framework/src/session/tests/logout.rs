@@ -24,6 +24,19 @@ fn leaver(node: &Node, cookie: &str) -> Session {
     session
 }
 
+/// A request that is about to give the session another id, and the end of one on another node that
+/// wants to end it.
+fn changer_and_leaver(
+    node: &Node,
+    cookie: &str,
+) -> (Session, impl FnOnce() -> CookieChange + use<>) {
+    let other = node.other();
+    let leaver = leaver(&other, cookie);
+    let changer = node.open(cookie);
+    changer.regenerate().unwrap();
+    (changer, move || other.commit(&leaver))
+}
+
 #[test]
 pub(super) fn whatever_changed_the_id_meanwhile_a_logout_ends_the_session() {
     type Change = fn(&Session) -> Result<()>;
@@ -83,13 +96,10 @@ pub(super) fn a_logout_follows_any_number_of_changes_of_id() {
 pub(super) fn a_logout_ends_a_session_whose_change_of_id_is_not_completed_yet() {
     for (step, ends_pending) in [(1, false), (2, true)] {
         let node = Node::new();
-        let other = node.other();
         let cookie = node.visitor();
-        let leaver = leaver(&other, &cookie);
-        let changer = node.open(&cookie);
-        changer.regenerate().unwrap();
+        let (changer, leave) = changer_and_leaver(&node, &cookie);
         // The pending record, the tombstone, the completion.
-        node.store.before_swap(step, move || assert!(is_deletion(&other.commit(&leaver))));
+        node.store.before_swap(step, move || assert!(is_deletion(&leave())));
         let fresh = after(&cookie, &node.commit(&changer));
         assert_eq!(fresh != cookie, ends_pending, "a cookie that is worth nothing");
         assert_eq!(living(&node), 0);
@@ -101,18 +111,15 @@ pub(super) fn a_logout_ends_a_session_whose_change_of_id_is_not_completed_yet() 
 #[test]
 pub(super) fn nor_can_a_slow_change_of_id_bring_it_back() {
     let node = Node::new();
-    let other = node.other();
     let cookie = node.visitor();
-    let leaver = leaver(&other, &cookie);
-    let changer = node.open(&cookie);
-    changer.regenerate().unwrap();
+    let (changer, leave) = changer_and_leaver(&node, &cookie);
     let store = std::sync::Arc::clone(&node.store);
     node.store.before_swap(2, move || {
         let is_session = |entry| matches!(entry, Ok(Entry::Session(_)));
         let pending =
             store.records().into_iter().find(|it| is_session(Entry::decode(it.1.bytes.clone())));
         store.forget(&pending.unwrap().0);
-        other.commit(&leaver);
+        leave();
     });
     let fresh = after(&cookie, &node.commit(&changer));
     assert_eq!(living(&node), 0);

@@ -98,7 +98,7 @@ that ended after the export and left no trace here come back, so import what is 
 ";
 
 /// What stands behind `maypole session`, also by words of other programs.
-const COMMANDS: [(&str, &str); 12] = [
+pub(super) const COMMANDS: [(&str, &str); 12] = [
     ("ls", "maypole session ls"),
     ("show", "maypole session show"),
     ("revoke", "maypole session revoke"),

@@ -122,9 +122,10 @@ impl RedisStore {
         has_memory.then(|| self.options.max_sessions.div_ceil(masters))
     }
 
-    /// A server that does not answer, or not to this user, counts for nothing here.
+    /// A server that does not answer, or not to this user, counts for nothing here. While nobody
+    /// knows which servers there are, what was known before holds.
     fn look_at_memory(&self) {
-        let nodes = self.redis.nodes().unwrap_or_default();
+        let Ok(nodes) = self.redis.nodes() else { return };
         let info = |answers: Vec<_>| bytes(answers.into_iter().next()?).ok().flatten();
         let used = nodes.iter().filter_map(|node| {
             let info = info(node.send(&[cmd("INFO").arg("memory").take()]).ok()?)?;
