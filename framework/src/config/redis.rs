@@ -20,13 +20,15 @@ pub struct RedisSettings {
     pub sentinel_login: RedisLogin,
     /// The number of the database, 0 in a cluster.
     pub database: u32,
+    /// Connections that ordinary commands share at most, to one server: one a worker.
+    pub shared_connections: usize,
     /// Exclusive connections at most.
     pub pool_size: u32,
     /// Time to connect, encryption and greeting included.
     pub connect_timeout: Duration,
     /// Time for an answer, and for a free exclusive connection.
     pub command_timeout: Duration,
-    /// Commands that may wait for their answers.
+    /// Commands that may wait for their answers on one connection.
     pub queue: usize,
     /// The longest pause between two attempts to connect.
     pub reconnect_max: Duration,
@@ -107,6 +109,7 @@ impl RedisSettings {
             login: RedisLogin::default(),
             sentinel_login: RedisLogin::default(),
             database: 0,
+            shared_connections: 4,
             pool_size: 8,
             connect_timeout: Duration::from_secs(1),
             command_timeout: Duration::from_secs(1),

@@ -16,6 +16,7 @@ pub(super) fn is_redis_name(name: &str) -> bool {
     is_short_name(name) && !name.contains('.')
 }
 
+#[expect(clippy::large_stack_frames, reason = "at start, on a plain thread")]
 pub(super) fn redis(keys: &mut Keys<'_>, name: &str) -> Outcome<RedisSettings> {
     keys.section(format!("redis.{name}"));
     let url = keys.read("url", "redis://127.0.0.1:6379", redis_url::read)?;
@@ -34,6 +35,7 @@ pub(super) fn redis(keys: &mut Keys<'_>, name: &str) -> Outcome<RedisSettings> {
         },
         sentinel_login,
         database,
+        shared_connections: keys.read("shared_connections", "4", count(1..=64))?,
         pool_size: keys.read("pool_size", "8", count(1..=1000))?,
         connect_timeout: keys.read("connect_timeout", "1s", duration(SHORTEST..=MINUTE))?,
         command_timeout: keys.read("command_timeout", "1s", duration(SHORTEST..=HOUR))?,

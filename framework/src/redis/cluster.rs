@@ -1,4 +1,4 @@
-//! A cluster: one shared connection to each master, and the map from slots to masters.
+//! A cluster: shared connections to each master, and the map from slots to masters.
 //!
 //! The `redis` crate's own cluster connection carries one command at a time, so a pool of them would
 //! cost what exclusive connections cost, four times a shared one. Of the cluster's protocol a
@@ -15,6 +15,7 @@ use redis::{Arg, Cmd, Value};
 use super::dial::Dialer;
 use super::error::{Answer, RedisError};
 use super::link::{Link, LinkLimits, LinkState};
+use super::links::Links;
 use crate::config::{RedisAddress, RedisServers};
 use crate::runtime::sleep;
 use crate::runtime::sync::{Mutex, ShortLock};
@@ -38,7 +39,7 @@ pub(super) struct Cluster {
 
 #[derive(Default)]
 struct Map {
-    links: HashMap<RedisAddress, Arc<Link>>,
+    links: HashMap<RedisAddress, Links>,
     /// The address of each slot's master; empty until the first refresh.
     slots: Vec<Option<RedisAddress>>,
 }
@@ -189,13 +190,15 @@ impl Cluster {
     }
 
     fn link(&self, address: &RedisAddress) -> Arc<Link> {
-        if let Some(link) = self.map.with(|map| map.links.get(address).cloned()) {
+        let here = |links: &Links| Arc::clone(links.here());
+        if let Some(link) = self.map.with(|map| map.links.get(address).map(here)) {
             return link;
         }
         let (dialer, at) = (Arc::clone(&self.dialer), address.clone());
-        let fresh = Arc::new(Link::new(self.limits, Box::new(move || dialer.dial_at(&at))));
-        // Somebody else may have been faster; then his is the one.
-        self.map.with(|map| Arc::clone(map.links.entry(address.clone()).or_insert(fresh)))
+        let count = self.dialer.settings().shared_connections;
+        let fresh = Links::new(count, self.limits, move || dialer.dial_at(&at));
+        // Somebody else may have been faster; then his are the ones.
+        self.map.with(|map| here(map.links.entry(address.clone()).or_insert(fresh)))
     }
 
     fn seeds(&self) -> Vec<RedisAddress> {
@@ -276,14 +279,7 @@ impl Cluster {
 
     /// Up while one node is.
     pub(super) fn state(&self) -> LinkState {
-        let links: Vec<_> = self.map.with(|map| map.links.values().cloned().collect());
-        let mut states = links.iter().map(|link| link.state()).collect::<Vec<_>>();
-        states.sort_by_key(|state| match state {
-            LinkState::Up(_) => 0,
-            LinkState::Down(..) => 1,
-            LinkState::Unused => 2,
-        });
-        states.into_iter().next().unwrap_or(LinkState::Unused)
+        self.map.with(|map| LinkState::best(map.links.values().map(Links::state)))
     }
 }
 

@@ -76,6 +76,8 @@ struct Attempt {
     pause: Duration,
     next: Option<Instant>,
     failure: Option<RedisError>,
+    /// Another connection told the log how this one ended, and tells it when redis is back.
+    is_told: bool,
     /// Who came before the first attempt was over.
     waiting: Vec<Arc<Promise<()>>>,
 }
@@ -104,6 +106,18 @@ pub(crate) enum LinkState {
     Up(Instant),
     /// Not connected since then, and why.
     Down(Instant, RedisError),
+}
+
+impl LinkState {
+    /// That of several connections: up while one is.
+    pub(super) fn best(states: impl Iterator<Item = Self>) -> Self {
+        let rank = |state: &Self| match state {
+            Self::Up(_) => 0,
+            Self::Down(..) => 1,
+            Self::Unused => 2,
+        };
+        states.min_by_key(rank).unwrap_or(Self::Unused)
+    }
 }
 
 impl Link {
@@ -217,8 +231,17 @@ impl Link {
     }
 }
 
+/// What is lost for those who had sent something is just down for the others.
+fn for_others(failure: RedisError) -> RedisError {
+    match failure {
+        RedisError::Lost(why) | RedisError::Protocol(why) => RedisError::Down(why),
+        failure => failure,
+    }
+}
+
 /// Whether a link of this process is down for the same reason, which was told then.
 pub(super) fn is_known(failure: &RedisError) -> bool {
+    let failure = &for_others(failure.clone());
     let links = LINKS.with(|links| links.clone());
     links.iter().filter_map(Weak::upgrade).any(|link| {
         link.state.with(|state| {
@@ -258,11 +281,7 @@ impl State {
 
     fn why_down(&self) -> RedisError {
         let never = || RedisError::Down("it was not connected yet".to_owned());
-        match self.attempt.failure.clone().unwrap_or_else(never) {
-            // What is lost for those who had sent something is just down for the others.
-            RedisError::Lost(why) | RedisError::Protocol(why) => RedisError::Down(why),
-            error => error,
-        }
+        for_others(self.attempt.failure.clone().unwrap_or_else(never))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Connections to redis on the sockets of [`runtime`](crate::runtime): one that everybody shares, a
-//! few exclusive ones, and one that listens.
+//! Connections to redis on the sockets of [`runtime`](crate::runtime): one a worker that everybody
+//! on it shares, a few exclusive ones, and one that listens.
 //!
 //! This room knows commands, answers and what may go wrong on the way. It knows no session and
 //! gives no meaning to a key.
@@ -10,6 +10,7 @@ mod error;
 mod exclusive;
 mod gather;
 mod link;
+mod links;
 mod listen;
 mod reader;
 mod requests;
@@ -40,6 +41,7 @@ use cluster::Cluster;
 use dial::Dialer;
 use exclusive::{Exclusive, Pool};
 use link::{Link, LinkLimits};
+use links::Links;
 
 /// One `[redis.NAME]`; clones share its connections.
 #[derive(Clone)]
@@ -55,7 +57,7 @@ struct Inner {
 
 /// Where commands go.
 enum Way {
-    One(Arc<Link>),
+    One(Links),
     Many(Cluster),
 }
 
@@ -76,16 +78,16 @@ impl Redis {
             Way::Many(Cluster::new(Arc::clone(&dialer), limits))
         } else {
             let dialer = Arc::clone(&dialer);
-            Way::One(Arc::new(Link::new(limits, Box::new(move || dialer.dial()))))
+            Way::One(Links::new(settings.shared_connections, limits, move || dialer.dial()))
         };
         let pool = Pool::new(Arc::clone(&dialer));
         Ok(Self { inner: Arc::new(Inner { dialer, way, pool }) })
     }
 
-    /// Sends `commands` in one piece on the shared connection and waits for an answer to each, in
+    /// Sends `commands` in one piece on a shared connection and waits for an answer to each, in
     /// order. The coroutine parks; a plain thread blocks.
     ///
-    /// Only the first command of a process waits for a connection. Later ones fail at once while
+    /// Only the first command of a worker waits for a connection. Later ones fail at once while
     /// there is none ([`RedisError::Down`]) and when too many wait ([`RedisError::Busy`]).
     ///
     /// In a cluster each command goes to the master of its key, which is its first argument or the
@@ -96,7 +98,7 @@ impl Redis {
     /// those of single nodes do so too.
     pub(crate) fn send(&self, commands: &[Cmd]) -> Result<Vec<Answer>, RedisError> {
         match &self.inner.way {
-            Way::One(link) => link.send(commands),
+            Way::One(links) => links.here().send(commands),
             Way::Many(cluster) => cluster.send(commands),
         }
     }
@@ -107,7 +109,7 @@ impl Redis {
     /// When no node of a cluster tells which those are.
     pub(crate) fn nodes(&self) -> Result<Vec<Node>, RedisError> {
         match &self.inner.way {
-            Way::One(link) => Ok(vec![Node(Arc::clone(link))]),
+            Way::One(links) => Ok(vec![Node(Arc::clone(links.here()))]),
             Way::Many(cluster) => Ok(cluster.masters()?.into_iter().map(Node).collect()),
         }
     }
@@ -132,7 +134,7 @@ impl Redis {
     /// The string under `key`; in one command with others that are asked for at the same time.
     pub(crate) fn get(&self, key: &[u8]) -> Answer {
         match &self.inner.way {
-            Way::One(link) => link.call(Call::Get(key)),
+            Way::One(links) => links.here().call(Call::Get(key)),
             Way::Many(_) => self.ask(redis::cmd("GET").arg(key)),
         }
     }
@@ -141,7 +143,7 @@ impl Redis {
     pub(crate) fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Answer>, RedisError> {
         let calls = keys.iter().map(|key| Call::Get(key.as_ref()));
         match &self.inner.way {
-            Way::One(link) => Ok(link.calls(calls)),
+            Way::One(links) => Ok(links.here().calls(calls)),
             Way::Many(cluster) => {
                 let get = |key: &K| redis::cmd("GET").arg(key.as_ref()).take();
                 cluster.send(&keys.iter().map(get).collect::<Vec<_>>())
@@ -153,7 +155,7 @@ impl Redis {
     /// cluster, alone. Answers the digit it said, as a number.
     pub(crate) fn each(&self, each: &EachKey<'_>) -> Answer {
         let answer = match &self.inner.way {
-            Way::One(link) => link.call(Call::Each(each)),
+            Way::One(links) => links.here().call(Call::Each(each)),
             Way::Many(_) => gather::verdict(self.ask(&each.alone(Script::by_hash))),
         };
         match answer {
@@ -203,10 +205,10 @@ impl Redis {
         &self.inner.dialer.settings().name
     }
 
-    /// Whether the shared connection works.
+    /// Whether a shared connection works.
     pub(crate) fn state(&self) -> LinkState {
         match &self.inner.way {
-            Way::One(link) => link.state(),
+            Way::One(links) => links.state(),
             Way::Many(cluster) => cluster.state(),
         }
     }

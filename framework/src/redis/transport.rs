@@ -90,6 +90,11 @@ impl Transport {
         self.reign.as_ref().is_some_and(Reign::is_over)
     }
 
+    /// In the hands of `worker`, without a deadline; see [`ClientSocket::on_worker`].
+    pub(super) fn on_worker(self, worker: usize) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.on_worker(worker)?, ..self })
+    }
+
     pub(super) fn set_deadline(&self, limit: Option<Duration>) {
         self.socket.set_deadline(limit);
     }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -21,6 +21,7 @@ use socket2::{Domain, SockAddr, Type};
 
 use super::keeper::{Kept, keep};
 use super::local::is_coroutine;
+use super::settings::workers;
 use super::ticks;
 
 /// A quiet peer is asked by the kernel after this time whether it still lives.
@@ -95,6 +96,28 @@ impl ClientSocket {
     /// A handle of its own on the same connection, with a deadline of its own.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Self::new(self.socket()?.try_clone()?)
+    }
+
+    /// The same connection in the hands of `worker`: who waits for it wakes there. Where no
+    /// descriptor of that worker is to be had, it stays where it is.
+    pub(crate) fn on_worker(self, worker: usize) -> io::Result<Self> {
+        let workers = workers();
+        let is_its = |socket: &socket2::Socket| {
+            // may gives each descriptor to the worker that is its number modulo theirs.
+            usize::try_from(socket.as_raw_fd()).is_ok_and(|number| number % workers == worker)
+        };
+        if is_its(self.socket()?) {
+            return Ok(self);
+        }
+        let mut others = Vec::new();
+        while others.len() < 2 * workers {
+            let copy = self.socket()?.try_clone()?;
+            if is_its(&copy) {
+                return Self::new(copy);
+            }
+            others.push(copy);
+        }
+        Ok(self)
     }
 
     /// How many bytes could be read without waiting, 1 at most; 0 is the end, `None` nothing yet.
@@ -203,5 +226,44 @@ impl Drop for ClientSocket {
 impl fmt::Debug for ClientSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientSocket")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::time::Duration;
+
+    use super::ClientSocket;
+    use crate::runtime::returns::home;
+    use crate::runtime::settings::workers;
+    use crate::runtime::{sleep, spawn};
+
+    #[test]
+    #[expect(clippy::disallowed_types, reason = "on a plain thread")]
+    fn who_waits_wakes_on_the_worker_that_has_the_socket() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for worker in 0..workers() {
+            let address = listener.local_addr().unwrap();
+            let socket = ClientSocket::connect_tcp(address, Duration::from_secs(5)).unwrap();
+            let (mut peer, _) = listener.accept().unwrap();
+            let socket = socket.on_worker(worker).unwrap();
+            let fd = usize::try_from(socket.socket().unwrap().as_raw_fd()).unwrap();
+            assert_eq!(fd % workers(), worker);
+            let reader = spawn(move || {
+                socket.set_deadline(Some(Duration::from_secs(10)));
+                // A byte that was there before the wait wakes nobody.
+                while home() != Some(worker) && socket.read(&mut [0]).is_ok_and(|count| count > 0) {
+                }
+                home()
+            })
+            .unwrap();
+            while !reader.is_finished() {
+                peer.write_all(b"a").unwrap();
+                sleep(Duration::from_millis(5));
+            }
+            assert_eq!(reader.join().unwrap(), Some(worker));
+        }
     }
 }

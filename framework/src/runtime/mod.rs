@@ -49,7 +49,10 @@ pub(crate) use panics::catch_panic;
 pub use pool::blocking;
 pub(crate) use pool::offload;
 pub(crate) use promise::Promise;
-pub(crate) use settings::{RuntimeSettings, is_of_the_scheduler, raise_descriptor_limit, start};
+pub(crate) use returns::home;
+pub(crate) use settings::{
+    RuntimeSettings, is_of_the_scheduler, raise_descriptor_limit, start, workers,
+};
 pub(crate) use socket::{IdleWait, Patience, Socket};
 pub use spawn::{JoinHandle, Scope, scope, spawn};
 pub(crate) use spawn::{run_to_end, spawn_alone};

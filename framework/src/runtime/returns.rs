@@ -9,10 +9,10 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::ThreadId;
 
 use may::io::{CoIo, WaitIo};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::pthread::{Pthread, pthread_self};
 
 use super::blocker::Parked;
 use super::settings::workers;
@@ -20,7 +20,7 @@ use super::spawn::spawn_on;
 use super::sync::ShortLock;
 
 /// The worker a coroutine ran on when it left; `None` when it cannot be told.
-pub(super) type Home = Option<usize>;
+pub(crate) type Home = Option<usize>;
 
 pub(super) struct Lane {
     returning: ShortLock<Vec<Arc<dyn Parked>>>,
@@ -32,7 +32,7 @@ pub(super) struct Lane {
 }
 
 struct Thread {
-    id: ThreadId,
+    id: Pthread,
     /// As the kernel calls it.
     kernel_id: i32,
 }
@@ -69,18 +69,25 @@ pub(super) fn lanes() -> &'static [Lane] {
     lanes
 }
 
-/// Where the calling coroutine is to be woken later.
+/// The worker that runs the caller, where it is to be woken later.
 #[inline(never)]
-pub(super) fn home() -> Home {
-    let here = std::thread::current().id();
+pub(crate) fn home() -> Home {
+    let here = pthread_self();
     lanes().iter().position(|lane| lane.thread.get().is_some_and(|thread| thread.id == here))
 }
 
 /// Wakes a parked coroutine on its home worker.
 pub(super) fn wake(home: Home, caller: Arc<dyn Parked>) {
+    if home.is_some() && home != self::home() {
+        return send(home, caller);
+    }
+    caller.blocker().unpark();
+}
+
+/// As [`wake`]; on the caller's own worker only when that has looked at the network.
+pub(super) fn send(home: Home, caller: Arc<dyn Parked>) {
     let Some(lane) = home.and_then(|home| lanes().get(home)) else {
-        caller.blocker().unpark();
-        return;
+        return caller.blocker().unpark();
     };
     let is_first = lane.returning.with(|returning| {
         returning.push(caller);
@@ -141,7 +148,7 @@ impl Lane {
         self.ring();
         bell.wait_io();
         let kernel_id = nix::unistd::gettid().as_raw();
-        self.thread.set(Thread { id: std::thread::current().id(), kernel_id }).ok();
+        self.thread.set(Thread { id: pthread_self(), kernel_id }).ok();
         let mut returning = Vec::new();
         loop {
             // Nobody else writes it.

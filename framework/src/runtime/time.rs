@@ -27,7 +27,7 @@ pub(crate) fn give_way_to_all() {
         return give_way();
     }
     let blocker = Arc::new(Blocker::current());
-    returns::wake(home, Arc::<Blocker>::clone(&blocker));
+    returns::send(home, Arc::<Blocker>::clone(&blocker));
     blocker.park();
 }
 

@@ -82,6 +82,7 @@ fn a_full_queue_refuses_at_once() {
     let server = Server::start();
     let mut settings = server.settings();
     settings.queue = 10;
+    settings.shared_connections = 1;
     settings.command_timeout = PATIENCE;
     let redis = Redis::open(&settings).unwrap();
     redis.ask(&cmd("PING")).unwrap();

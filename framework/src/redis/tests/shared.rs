@@ -1,12 +1,13 @@
-//! The shared connection.
+//! The shared connections.
 
 use std::time::{Duration, Instant};
 
 use redis::{Value, cmd};
 
 use super::server::{Server, eventually};
+use crate::config::RedisSettings;
 use crate::redis::{LinkState, Redis, RedisError, Script};
-use crate::runtime::spawn;
+use crate::runtime::{spawn, workers};
 
 fn text(value: &str) -> Value {
     Value::BulkString(value.as_bytes().to_vec())
@@ -14,8 +15,18 @@ fn text(value: &str) -> Value {
 
 #[test]
 fn sixty_four_coroutines_get_their_own_answers() {
-    let server = Server::start();
-    let redis = Redis::open(&server.settings()).unwrap();
+    for shared_connections in [1, 4] {
+        let server = Server::start();
+        let settings = RedisSettings { shared_connections, ..server.settings() };
+        let redis = Redis::open(&settings).unwrap();
+        sixty_four_ask(&redis);
+        let clients = server.cli(&["CLIENT", "LIST", "TYPE", "normal"]);
+        let expected = shared_connections.min(workers());
+        assert_eq!(clients.matches("name=maypole-test").count(), expected, "{clients}");
+    }
+}
+
+fn sixty_four_ask(redis: &Redis) {
     let children: Vec<_> = (0..64)
         .map(|number| {
             let redis = redis.clone();
@@ -34,10 +45,6 @@ fn sixty_four_coroutines_get_their_own_answers() {
     for child in children {
         child.join().unwrap();
     }
-    assert_eq!(
-        server.cli(&["CLIENT", "LIST", "TYPE", "normal"]).matches("name=maypole-test").count(),
-        1
-    );
 }
 
 #[test]

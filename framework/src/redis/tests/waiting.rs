@@ -83,6 +83,7 @@ fn calls_count_until_they_are_answered() {
     let server = Server::start();
     let mut settings = server.settings();
     settings.queue = 10;
+    settings.shared_connections = 1;
     settings.command_timeout = Duration::from_millis(400);
     let redis = Redis::open(&settings).unwrap();
     eventually("it works", PATIENCE, || redis.ask(&cmd("PING")).is_ok());
