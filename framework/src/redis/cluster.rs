@@ -16,6 +16,7 @@ use super::dial::Dialer;
 use super::error::{Answer, RedisError};
 use super::link::{Link, LinkLimits, LinkState};
 use super::links::Links;
+use super::outage::Outage;
 use crate::config::{RedisAddress, RedisServers};
 use crate::runtime::sleep;
 use crate::runtime::sync::{Mutex, ShortLock};
@@ -32,6 +33,7 @@ const REFRESH_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Cluster {
     dialer: Arc<Dialer>,
     limits: LinkLimits,
+    outage: Arc<Outage>,
     map: ShortLock<Map>,
     /// Held while the map is asked for; the moment of the last answer.
     refreshed: Mutex<Option<Instant>>,
@@ -54,8 +56,9 @@ struct Task<'a> {
 }
 
 impl Cluster {
-    pub(super) fn new(dialer: Arc<Dialer>, limits: LinkLimits) -> Self {
-        Self { dialer, limits, map: ShortLock::default(), refreshed: Mutex::new(None) }
+    pub(super) fn new(dialer: Arc<Dialer>, limits: LinkLimits, outage: Arc<Outage>) -> Self {
+        let map = ShortLock::default();
+        Self { dialer, limits, outage, map, refreshed: Mutex::new(None) }
     }
 
     /// Sends each command to the master of its key; all masters work at the same time.
@@ -196,7 +199,7 @@ impl Cluster {
         }
         let (dialer, at) = (Arc::clone(&self.dialer), address.clone());
         let count = self.dialer.settings().shared_connections;
-        let fresh = Links::new(count, self.limits, move || dialer.dial_at(&at));
+        let fresh = Links::new(count, self.limits, &self.outage, move || dialer.dial_at(&at));
         // Somebody else may have been faster; then his are the ones.
         self.map.with(|map| here(map.links.entry(address.clone()).or_insert(fresh)))
     }

@@ -55,6 +55,14 @@ pub(crate) enum RedisError {
 }
 
 impl RedisError {
+    /// What it is for those who had sent nothing: lost is just down for them.
+    pub(super) fn for_others(self) -> Self {
+        match self {
+            Self::Lost(why) | Self::Protocol(why) => Self::Down(why),
+            failure => failure,
+        }
+    }
+
     /// Whether the command may have been carried out although there is no answer.
     pub(crate) fn is_unknown_outcome(&self) -> bool {
         matches!(self, Self::Lost(_) | Self::Timeout { sent: true } | Self::Protocol(_))

@@ -16,6 +16,7 @@ use redis::{Cmd, Value};
 
 use super::error::{Answer, RedisError, sorted};
 use super::gather::Call;
+use super::outage::Outage;
 use super::requests::{Done, Outcome, Requests};
 use super::transport::Transport;
 use crate::runtime::sync::ShortLock;
@@ -27,9 +28,6 @@ const MIN_LIFE: Duration = Duration::from_secs(1);
 const MAX_ROUNDS: usize = 3;
 /// A spare buffer is not kept beyond this size.
 const MAX_SPARE_BYTES: usize = 256 * 1024;
-
-/// Those of this process: a server that is down fails several connections, and is told once.
-static LINKS: ShortLock<Vec<Weak<Shared>>> = ShortLock::new(Vec::new());
 
 /// How a link connects; called on a thread of its own.
 pub(super) type Dial = dyn Fn() -> Result<Transport, RedisError> + Send + Sync;
@@ -50,6 +48,7 @@ pub(super) struct Link {
 pub(super) struct Shared {
     dial: Box<Dial>,
     limits: LinkLimits,
+    outage: Arc<Outage>,
     state: ShortLock<State>,
 }
 
@@ -76,8 +75,6 @@ struct Attempt {
     pause: Duration,
     next: Option<Instant>,
     failure: Option<RedisError>,
-    /// Another connection told the log how this one ended, and tells it when redis is back.
-    is_told: bool,
     /// Who came before the first attempt was over.
     waiting: Vec<Arc<Promise<()>>>,
 }
@@ -122,16 +119,12 @@ impl LinkState {
 
 impl Link {
     /// A link that connects when it is first used.
-    pub(super) fn new(limits: LinkLimits, dial: Box<Dial>) -> Self {
-        let shared = Arc::new(Shared { dial, limits, state: ShortLock::default() });
+    pub(super) fn new(limits: LinkLimits, outage: Arc<Outage>, dial: Box<Dial>) -> Self {
+        let shared = Arc::new(Shared { dial, limits, outage, state: ShortLock::default() });
         let kept = Arc::downgrade(&shared) as Weak<dyn Kept>;
         if !runtime::keep(kept) {
             log::error!("no thread looks after the connections to redis: nothing will time out");
         }
-        LINKS.with(|links| {
-            links.retain(|link| link.strong_count() > 0);
-            links.push(Arc::downgrade(&shared));
-        });
         Self { shared }
     }
 
@@ -231,25 +224,6 @@ impl Link {
     }
 }
 
-/// What is lost for those who had sent something is just down for the others.
-fn for_others(failure: RedisError) -> RedisError {
-    match failure {
-        RedisError::Lost(why) | RedisError::Protocol(why) => RedisError::Down(why),
-        failure => failure,
-    }
-}
-
-/// Whether a link of this process is down for the same reason, which was told then.
-pub(super) fn is_known(failure: &RedisError) -> bool {
-    let failure = &for_others(failure.clone());
-    let links = LINKS.with(|links| links.clone());
-    links.iter().filter_map(Weak::upgrade).any(|link| {
-        link.state.with(|state| {
-            state.wire.is_none() && state.since.is_some() && state.why_down() == *failure
-        })
-    })
-}
-
 impl Drop for Link {
     fn drop(&mut self) {
         let epoch = self.shared.state.with(|state| {
@@ -281,7 +255,7 @@ impl State {
 
     fn why_down(&self) -> RedisError {
         let never = || RedisError::Down("it was not connected yet".to_owned());
-        for_others(self.attempt.failure.clone().unwrap_or_else(never))
+        self.attempt.failure.clone().unwrap_or_else(never).for_others()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::error::RedisError;
 use super::link::{Link, LinkLimits, LinkState};
+use super::outage::Outage;
 use super::transport::Transport;
 use crate::runtime::{home, workers};
 
@@ -17,6 +18,7 @@ impl Links {
     pub(super) fn new(
         count: usize,
         limits: LinkLimits,
+        outage: &Arc<Outage>,
         dial: impl Fn() -> Result<Transport, RedisError> + Send + Sync + 'static,
     ) -> Self {
         let dial = Arc::new(dial);
@@ -24,7 +26,7 @@ impl Links {
         let link = |worker| {
             let dial = Arc::clone(&dial);
             let dial = move || dial()?.on_worker(worker).map_err(down);
-            Arc::new(Link::new(limits, Box::new(dial)))
+            Arc::new(Link::new(limits, Arc::clone(outage), Box::new(dial)))
         };
         Self((0..workers().min(count).max(1)).map(link).collect())
     }

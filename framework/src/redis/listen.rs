@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, Parser, PushKind, Value};
 
 use super::error::{RedisError, unreadable};
-use super::link::{Dial, is_known};
+use super::link::Dial;
+use super::outage::Outage;
 use super::transport::{Incoming, Transport};
+use crate::config::RedisSettings;
 use crate::runtime::sync::ShortLock;
 use crate::runtime::{self, Kept, spawn_alone};
 
@@ -46,6 +48,7 @@ pub(crate) struct Listening {
 
 struct Shared {
     dial: Box<Dial>,
+    outage: Arc<Outage>,
     sink: Arc<dyn Sink>,
     timeout: Duration,
     reconnect_max: Duration,
@@ -64,7 +67,8 @@ struct State {
     asked: Option<Instant>,
     /// Since when there is no connection where there was, or should be, one.
     down_since: Option<Instant>,
-    told: Option<RedisError>,
+    /// It was this connection that told the log.
+    has_told: bool,
 }
 
 /// What came over the connection.
@@ -78,14 +82,15 @@ enum Heard {
 impl Listening {
     /// Begins to connect at once.
     pub(super) fn new(
-        timeout: Duration,
-        reconnect_max: Duration,
+        settings: &RedisSettings,
+        outage: Arc<Outage>,
         dial: Box<Dial>,
         sink: Arc<dyn Sink>,
     ) -> Self {
+        let (timeout, reconnect_max) = (settings.command_timeout, settings.reconnect_max);
         let state = State { next: Some(Instant::now()), ..State::default() };
         let state = ShortLock::new(state);
-        let shared = Arc::new(Shared { dial, sink, timeout, reconnect_max, state });
+        let shared = Arc::new(Shared { dial, outage, sink, timeout, reconnect_max, state });
         if !runtime::keep(Arc::downgrade(&shared) as Weak<dyn Kept>) {
             log::error!("no thread looks after the connection that listens to redis");
         }
@@ -195,7 +200,7 @@ impl Shared {
 
     /// Catches up with what changed meanwhile. False when nobody listens any more.
     fn install(&self, wire: &Arc<Transport>, renewed: &BTreeSet<Vec<u8>>) -> bool {
-        let was_down = self.state.with(|state| {
+        let has_told = self.state.with(|state| {
             if state.is_closed {
                 return None;
             }
@@ -210,13 +215,14 @@ impl Shared {
             for channel in state.wanted.clone().difference(renewed) {
                 state.say(&begin(channel));
             }
-            state.told = None;
-            Some(state.down_since.take().is_some())
+            state.down_since = None;
+            Some(std::mem::take(&mut state.has_told))
         });
-        if was_down == Some(true) {
+        if has_told == Some(true) {
+            self.outage.is_over();
             log::info!("listening to redis again");
         }
-        was_down.is_some()
+        has_told.is_some()
     }
 
     /// Reads until the connection ends, whoever ends it.
@@ -235,12 +241,15 @@ impl Shared {
             state.is_closed
         });
         if !is_closed {
-            log::warn!("listening to redis is interrupted: {error}");
+            let is_news = self.outage.is_news(&error);
+            if is_news {
+                log::warn!("listening to redis is interrupted: {error}");
+            }
             self.sink.interrupted();
             self.state.with(|state| {
+                state.has_told = is_news;
                 state.is_connecting = false;
                 state.down_since = Some(Instant::now());
-                state.told = Some(error);
                 state.next = Some(Instant::now());
             });
             self.connect_if_due();
@@ -248,21 +257,17 @@ impl Shared {
     }
 
     fn pause(&self, error: &RedisError) {
-        // One server that is down is one line in the log.
-        let is_known = is_known(error);
-        let is_news = self.state.with(|state| {
+        let is_lasting = self.state.with(|state| {
             let now = Instant::now();
             state.wire = None;
             state.is_connecting = false;
             state.pause = (state.pause * 2).max(FIRST_PAUSE).min(self.reconnect_max);
             state.next = Some(now + state.pause);
-            let since = *state.down_since.get_or_insert(now);
-            if !is_known && now.duration_since(since) < TELLS_AFTER {
-                return false;
-            }
-            state.told.replace(error.clone()).as_ref() != Some(error) && !is_known
+            now.duration_since(*state.down_since.get_or_insert(now)) >= TELLS_AFTER
         });
+        let is_news = is_lasting && self.outage.is_news(error);
         if is_news {
+            self.state.with(|state| state.has_told = true);
             log::warn!("cannot listen to redis: {error}");
         }
     }

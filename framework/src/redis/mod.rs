@@ -12,6 +12,7 @@ mod gather;
 mod link;
 mod links;
 mod listen;
+mod outage;
 mod reader;
 mod requests;
 mod script;
@@ -42,6 +43,7 @@ use dial::Dialer;
 use exclusive::{Exclusive, Pool};
 use link::{Link, LinkLimits};
 use links::Links;
+use outage::Outage;
 
 /// One `[redis.NAME]`; clones share its connections.
 #[derive(Clone)]
@@ -51,6 +53,7 @@ pub(crate) struct Redis {
 
 struct Inner {
     dialer: Arc<Dialer>,
+    outage: Arc<Outage>,
     way: Way,
     pool: Arc<Pool>,
 }
@@ -69,19 +72,22 @@ impl Redis {
         if matches!(settings.servers, RedisServers::Sentinel { .. }) {
             sentinel::watch(Arc::downgrade(&dialer));
         }
+        let outage = Outage::of(&settings.name);
         let limits = LinkLimits {
             queue: settings.queue,
             timeout: settings.command_timeout,
             reconnect_max: settings.reconnect_max,
         };
         let way = if matches!(settings.servers, RedisServers::Cluster(_)) {
-            Way::Many(Cluster::new(Arc::clone(&dialer), limits))
+            Way::Many(Cluster::new(Arc::clone(&dialer), limits, Arc::clone(&outage)))
         } else {
             let dialer = Arc::clone(&dialer);
-            Way::One(Links::new(settings.shared_connections, limits, move || dialer.dial()))
+            Way::One(Links::new(settings.shared_connections, limits, &outage, move || {
+                dialer.dial()
+            }))
         };
         let pool = Pool::new(Arc::clone(&dialer));
-        Ok(Self { inner: Arc::new(Inner { dialer, way, pool }) })
+        Ok(Self { inner: Arc::new(Inner { dialer, outage, way, pool }) })
     }
 
     /// Sends `commands` in one piece on a shared connection and waits for an answer to each, in
@@ -197,7 +203,7 @@ impl Redis {
         let settings = self.inner.dialer.settings();
         let dialer = Arc::clone(&self.inner.dialer);
         let dial = Box::new(move || dialer.dial());
-        Listening::new(settings.command_timeout, settings.reconnect_max, dial, sink)
+        Listening::new(settings, Arc::clone(&self.inner.outage), dial, sink)
     }
 
     /// The NAME of its `[redis.NAME]`.

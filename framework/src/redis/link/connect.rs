@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Shared, is_known};
+use super::Shared;
 use crate::redis::error::RedisError;
 use crate::redis::reader;
 use crate::redis::transport::Transport;
@@ -17,7 +17,6 @@ const DEAD_AFTER_TIMEOUTS: u32 = 3;
 impl Shared {
     /// Ends the connection `epoch`, tells everybody who waits on it, and begins the next one.
     pub(in crate::redis) fn fail(self: &Arc<Self>, epoch: u64, why: &RedisError) {
-        let is_told = is_known(why);
         let ended = self.state.with(|state| {
             if state.epoch != epoch {
                 return None;
@@ -25,7 +24,6 @@ impl Shared {
             let wire = state.wire.take()?;
             // The first reason is the one: the reader finds a closed connection, whoever closed it.
             state.attempt.failure = Some(why.clone());
-            state.attempt.is_told = is_told;
             state.since = Some(Instant::now());
             state.is_flushing = false;
             state.is_retiring = false;
@@ -36,7 +34,7 @@ impl Shared {
         });
         let Some((wire, requests, is_closed)) = ended else { return };
         wire.shutdown();
-        if !is_closed && !is_told {
+        if !is_closed && self.outage.is_news(why) {
             log::warn!("the connection to redis has ended: {why}");
         }
         for (waiter, was_sent) in requests.abandon() {
@@ -71,14 +69,13 @@ impl Shared {
     fn connected(self: &Arc<Self>, outcome: Result<Transport, RedisError>) {
         let mut log = None;
         let mut is_first = false;
-        let is_told = outcome.as_ref().is_err_and(is_known);
         let (waiting, begun) = self.state.with(|state| {
             state.attempt.is_running = false;
             let begun = match outcome {
                 Ok(_) if state.is_closed => None,
                 Ok(transport) => {
                     let was_down = state.attempt.failure.take().is_some();
-                    log = (was_down && !state.attempt.is_told).then(String::new);
+                    log = (was_down && self.outage.is_over()).then(String::new);
                     let wire = Arc::new(transport);
                     state.epoch += 1;
                     state.wire = Some(Arc::clone(&wire));
@@ -89,7 +86,7 @@ impl Shared {
                 }
                 Err(error) => {
                     let is_new = state.attempt.failure.as_ref() != Some(&error);
-                    log = (is_new && !is_told).then(|| error.to_string());
+                    log = (is_new && self.outage.is_news(&error)).then(|| error.to_string());
                     is_first = state.since.is_none();
                     state.since.get_or_insert_with(Instant::now);
                     let pause = (state.attempt.pause * 2).max(FIRST_PAUSE);

@@ -9,6 +9,7 @@ use super::server::{Server, eventually};
 use crate::redis::dial::Dialer;
 use crate::redis::gather::Call;
 use crate::redis::link::{Link, LinkLimits};
+use crate::redis::outage::Outage;
 use crate::redis::{EachKey, LinkState, Redis, RedisError, Script};
 use crate::runtime::{sleep, spawn};
 
@@ -33,7 +34,7 @@ fn link(server: &Server, timeout: Duration) -> Link {
     settings.connect_timeout = PATIENCE;
     let dialer = Dialer::new(&settings).unwrap();
     let limits = LinkLimits { queue: 100, timeout, reconnect_max: timeout };
-    Link::new(limits, Box::new(move || dialer.dial()))
+    Link::new(limits, Outage::of("waiting"), Box::new(move || dialer.dial()))
 }
 
 /// The first of a round is gone before it could write for the others.
