@@ -9,7 +9,7 @@ use crate::{App, ErrorKind};
 fn settings(server: &Server, backend: &str) -> Config {
     let text = format!(
         "[session]\nbackend = {backend}\nredis_connection_pool = sessions\n\
-         [redis.sessions]\nurl = redis://127.0.0.1:{}\ncommand_timeout = 100ms\n",
+         [redis.sessions]\nurl = redis://127.0.0.1:{}\ncommand_timeout = 500ms\n",
         server.port()
     );
     Config::parse(&text, "test.ini").unwrap()
