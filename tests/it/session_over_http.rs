@@ -2,6 +2,7 @@
 
 mod cookies;
 mod damage;
+mod full;
 mod races;
 
 use std::io::Write;

@@ -97,7 +97,8 @@ pub struct Stored {
     pub deadline: SystemTime,
     /// When the session was last used, to the precision of `touch_every`.
     pub last_seen: SystemTime,
-    /// Whether a full store may drop this record to make room: an anonymous session seen once.
+    /// Whether a full store may drop this record to make room: an anonymous session seen once. One
+    /// that is created with this mark is a newcomer, and the only one whom a quota refuses.
     pub evictable: bool,
 }
 
@@ -162,7 +163,8 @@ pub enum StoreError {
     /// alone. Of calls that change nothing, and of [`settle`](SessionStore::settle), it says no
     /// more than `Unavailable` does.
     Refused(Box<dyn StdError + Send + Sync>),
-    /// The store is full and nothing in it may be evicted: a new session is refused with 503.
+    /// The store is full and nothing in it may be evicted: a new session is refused with 503. A
+    /// quota says it to anonymous newcomers only; see [`SessionStore`].
     Full,
     /// The record is larger than this store takes.
     TooLarge,
@@ -236,6 +238,15 @@ impl StdError for StoreError {
 /// record or the new one, never a mixture, and never a record without a deadline. A record that
 /// cannot be read back (damaged bytes, foreign data) is absent, with one warning; it is not an
 /// error, and it does not come back.
+///
+/// **Quotas.** A store may bound what it keeps. Such a bound refuses newcomers only, that is
+/// `swap(Absent)` with a record that is [`evictable`](Stored::evictable), with
+/// [`StoreError::Full`]; only records that are evictable are dropped to let one in. All else goes
+/// on beyond the bound, so that nobody loses what he has: records grow, and others are created. Each
+/// of these belongs to a session or a user that is there: the new id of a session, whose old one is
+/// a tombstone from then on and gone after a minute or the grace time; one lock a session; one index
+/// and one epoch a user, and his sessions, of which `max_sessions_per_user` says how many.
+/// [`store_quota_conformance`](crate::testing::store_quota_conformance) checks it.
 ///
 /// **Panics.** A panic in a store is taken for [`StoreError::Unavailable`]: whether the call was
 /// carried out is unknown.

@@ -15,4 +15,4 @@ pub mod fuzz {
 }
 pub use chaos::{ChaosStore, Fault, StoreCall};
 pub use client::{TestClient, TestRequest, TestResponse};
-pub use conformance::store_conformance;
+pub use conformance::{store_conformance, store_quota_conformance};

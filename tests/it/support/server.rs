@@ -29,6 +29,7 @@ pub(crate) fn serve(config: &str, routes: impl FnOnce(&mut App)) -> TestServer {
     }
     config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.session_file.path = sessions.path().join("sessions");
+    config.session_table.path = sessions.path().join("table");
     let mut app = App::with_config(config);
     app.get("/probe", |_ctx| "probe");
     routes(&mut app);

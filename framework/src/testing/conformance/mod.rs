@@ -2,6 +2,7 @@
 //! fresh store, states the sentence it checks, and fails with that sentence.
 
 mod bytes;
+mod quotas;
 mod races;
 mod swaps;
 mod times;
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::session::{Expected, SessionStore, StoreError, StoreKey, Stored, Swap};
+
+pub use quotas::store_quota_conformance;
 
 /// Runs every sentence of the [`SessionStore`] contract against a store.
 ///

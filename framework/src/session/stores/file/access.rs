@@ -11,6 +11,8 @@ use super::directory::shard_of;
 use super::disk::{self, Access, Opened, refused};
 use super::record::{self, Held, Hold};
 use super::slot::{self, Header};
+#[cfg(doc)]
+use crate::session::SessionStore;
 use crate::session::{StoreError, StoreKey, Stored};
 
 /// How often a file may change under its name while one call looks for it.
@@ -108,6 +110,7 @@ impl FileStore {
     }
 
     /// Creates a record where there is no file; false if there is one by now.
+    /// Only a newcomer needs room for that; what bounds the others says [`SessionStore`].
     pub(super) fn create(
         &self,
         key: &StoreKey,
@@ -117,7 +120,11 @@ impl FileStore {
         let slot_bytes = slot::slot_bytes_for(new.bytes.len());
         let file = slot::encode_file(key, &Header::of(new, 1), &new.bytes, slot_bytes);
         let (shard, file_bytes) = (shard_of(key), file.len() as u64);
-        self.make_room(shard, file_bytes, now)?;
+        if new.evictable {
+            self.make_room(shard, file_bytes, now)?;
+        } else {
+            self.usage.take(shard, file_bytes);
+        }
         let created = record::create(&self.directory, &self.durability, key, &file, self.patience);
         if !matches!(created, Ok(true)) {
             self.usage.released(shard, file_bytes);
@@ -132,9 +139,10 @@ impl FileStore {
             }
             let evicted = self.usage.evict(&self.directory, now);
             if !evicted.map_err(refused("cannot look for sessions to evict"))? {
-                break;
+                return Err(StoreError::Full);
             }
         }
+        self.usage.evicted_in_vain();
         Err(StoreError::Full)
     }
 

@@ -14,9 +14,11 @@ pub struct FileStoreOptions {
     pub fsync: Fsync,
     /// The interval of [`Fsync::Interval`]; default 100 ms.
     pub fsync_interval: Duration,
-    /// Sessions kept at most; default 1,000,000.
+    /// How many records there may be with a new anonymous session; default 1,000,000. Who has a
+    /// session is never refused: a login, another id, a lock may add records beyond that.
     pub max_sessions: u64,
-    /// Disk space for session files, counted in blocks of 4 KB; default 8 GiB.
+    /// Disk space there may be taken with a new anonymous session, counted in blocks of 4 KB;
+    /// default 8 GiB. What is there may grow beyond it.
     pub max_total_bytes: u64,
     /// Session files kept open between requests; default 1,024. With 0 each request opens its own.
     pub max_open_files: usize,

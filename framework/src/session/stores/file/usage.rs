@@ -32,7 +32,7 @@ const EVICTION_LOOKS: usize = 512;
 const EVICTION_CHOICE: usize = 32;
 
 /// How long a search without a victim is believed, so that a flood of new visitors against a full
-/// store does not become a flood of searches.
+/// store does not become a flood of searches, or of evictions in vain.
 const NO_VICTIM_TIME: Duration = Duration::from_millis(50);
 
 /// What a store holds, as far as this process knows.
@@ -102,18 +102,33 @@ impl Usage {
         });
     }
 
-    /// Takes the room of a new file, if there is any.
+    /// Takes the room of a newcomer's file, if there is any.
     pub(super) fn reserve(&self, shard: u8, file_bytes: u64) -> bool {
         self.count.with(|count| {
             let total = count.total();
             let has_room = total.files < self.max.files
                 && total.bytes.saturating_add(blocks(file_bytes)) <= self.max.bytes;
-            if has_room && let Some(known) = count.shards.get_mut(usize::from(shard)) {
-                known.files += 1;
-                known.bytes += blocks(file_bytes);
+            if has_room {
+                count.add(shard, file_bytes);
             }
             has_room
         })
+    }
+
+    /// Takes the room of a new file, whether there is any or not.
+    pub(super) fn take(&self, shard: u8, file_bytes: u64) {
+        self.count.with(|count| count.add(shard, file_bytes));
+    }
+
+    /// Nobody is given up for newcomers for a while if that cannot make room for one: more is there
+    /// than may be.
+    pub(super) fn evicted_in_vain(&self) {
+        self.count.with(|count| {
+            let total = count.total();
+            if total.files > self.max.files || total.bytes > self.max.bytes {
+                count.no_victim_at = Some(Instant::now());
+            }
+        });
     }
 
     /// Gives back the room of a file that is gone, or was not created after all.
@@ -177,6 +192,13 @@ impl Usage {
 }
 
 impl Count {
+    fn add(&mut self, shard: u8, file_bytes: u64) {
+        if let Some(known) = self.shards.get_mut(usize::from(shard)) {
+            known.files += 1;
+            known.bytes += blocks(file_bytes);
+        }
+    }
+
     fn total(&self) -> Shard {
         let sum = self.shards.iter().fold(Shard::default(), |sum, shard| Shard {
             files: sum.files + shard.files,

@@ -26,7 +26,7 @@ const EVICTION_LOOKS: usize = 1024;
 const EVICTION_CHOICE: usize = 32;
 
 /// How long a search without a victim is believed, so that a flood of new visitors against a full
-/// store does not become a flood of searches.
+/// store does not become a flood of searches, or of evictions in vain.
 const NO_VICTIM_TIME: Duration = Duration::from_millis(20);
 
 /// Where the search for a record to evict stands.
@@ -54,7 +54,8 @@ impl SessionStore for TableStore {
         }
         let allows = |found: Option<&Entry>| allows(found, expected, now);
         let mut reserved = Held::default();
-        if expected == Expected::Absent {
+        // Only a newcomer needs room; what bounds the others is said at `SessionStore`.
+        if expected == Expected::Absent && new.evictable {
             // Asked before there is room for it, and again under the lock.
             let found = self.inner.map.get(key);
             if let Err(swap) = allows(found.as_ref()) {
@@ -180,8 +181,12 @@ impl TableStore {
                 return Ok(());
             }
             if !self.evict(now)? {
-                break;
+                return Err(StoreError::Full);
             }
+        }
+        // More is there than may be: nobody is given up in vain for a while.
+        if self.inner.usage.is_exceeded() {
+            self.inner.search.with(|search| search.failed_at = Some(Instant::now()));
         }
         Err(StoreError::Full)
     }
@@ -233,7 +238,7 @@ impl TableStore {
     }
 }
 
-/// Room taken for a session that is about to be created; given back whatever happens.
+/// Room taken for a newcomer who is about to be let in; given back whatever happens.
 struct Reservation<'a> {
     store: &'a TableStore,
     room: Held,

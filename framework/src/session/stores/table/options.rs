@@ -20,9 +20,11 @@ pub struct TableOptions {
     /// A save that took longer to write than this shows that the disk stalls: until it recovers,
     /// saves are written by a thread of their own, many at once, and no worker waits. Default 5 ms.
     pub stall_bound: Duration,
-    /// Sessions kept at most; default 1,000,000.
+    /// How many records there may be with a new anonymous session; default 1,000,000. Who has a
+    /// session is never refused: a login, another id, a lock may add records beyond that.
     pub max_sessions: u64,
-    /// Memory for sessions, each counted as its bytes and 200 more; default 4 GiB.
+    /// Memory there may be taken with a new anonymous session, each record counted as its bytes and
+    /// 200 more; default 4 GiB. What is there may grow beyond it.
     pub max_total_bytes: u64,
     /// Directories the web server gives out: sessions must not lie in one.
     pub public_roots: Vec<PathBuf>,

@@ -80,7 +80,7 @@ impl Usage {
         }
     }
 
-    /// Takes the room of a new session, if there is any.
+    /// Takes the room of a newcomer, if there is any.
     pub(super) fn reserve(&self, room: Held) -> bool {
         let below = |count: i64| (count < self.max_sessions).then_some(count + room.sessions);
         if self.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_err() {
@@ -93,6 +93,12 @@ impl Usage {
             self.count(Held::default() - room);
         }
         has_room
+    }
+
+    /// Whether more is there than a newcomer may make it.
+    pub(super) fn is_exceeded(&self) -> bool {
+        let held = self.held();
+        held.sessions > self.max_sessions || total_bytes(held) > self.max_total_bytes
     }
 
     /// Counts what was published. What it took of the room reserved for it is taken off before.

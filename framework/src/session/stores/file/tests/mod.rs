@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{FileStore, FileStoreOptions, disk};
 use crate::session::{Expected, SessionStore, StoreKey, Stored, Swap};
-use crate::testing::store_conformance;
+use crate::testing::{store_conformance, store_quota_conformance};
 
 /// A directory of its own for one test, removed at its end.
 struct Place(PathBuf);
@@ -124,4 +124,15 @@ fn keeps_the_contract_in_every_fsync_mode() {
             FileStore::open(FileStoreOptions { fsync, ..FileStoreOptions::new(dir) }).unwrap()
         });
     }
+}
+
+#[test]
+fn keeps_the_contract_of_quotas() {
+    let place = Place::new();
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    store_quota_conformance(64, || {
+        let n = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let options = FileStoreOptions::new(place.0.join(n.to_string()));
+        FileStore::open(FileStoreOptions { max_sessions: 64, ..options }).unwrap()
+    });
 }

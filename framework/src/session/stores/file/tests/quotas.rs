@@ -25,22 +25,68 @@ fn is_full(store: &FileStore, key: &StoreKey, new: &Stored) -> bool {
     }
 }
 
+/// A new anonymous session.
+fn newcomer(bytes: impl Into<Vec<u8>>) -> Stored {
+    Stored { evictable: true, ..record(1, bytes) }
+}
+
+/// A newcomer who has come back since.
+fn let_in(store: &FileStore, key: &StoreKey) {
+    assert!(!is_full(store, key, &newcomer("x")));
+    replace(store, key, &record(2, "x"));
+}
+
 #[test]
 fn a_full_store_refuses_new_sessions_and_serves_the_others() {
     let place = Place::new();
     let store = small(&place, 5);
     for n in 0..5 {
+        let_in(&store, &key(n));
+    }
+    assert!(is_full(&store, &key(50), &newcomer("x")));
+    assert_eq!(store.load(&key(50), NOW).unwrap(), None);
+    replace(&store, &key(1), &record(3, vec![0; 5000]));
+    assert!(store.remove(&key(2)).unwrap());
+    let_in(&store, &key(50));
+    assert!(is_full(&store, &key(51), &newcomer("x")), "a removal makes room for one");
+    drop(store);
+    assert!(is_full(&small(&place, 5), &key(51), &newcomer("x")), "counted again at start");
+    assert!(!is_full(&small(&place, 6), &key(51), &newcomer("x")));
+}
+
+/// What others than newcomers took is given back as well.
+#[test]
+fn who_has_a_session_goes_on_in_a_full_store_and_is_counted() {
+    let place = Place::new();
+    let store = small(&place, 3);
+    // A change of id, the epoch of a user, a lock: none of them is an anonymous newcomer.
+    for n in 0..8 {
         create(&store, &key(n), &record(1, "x"));
     }
-    assert!(is_full(&store, &key(50), &record(1, "x")));
-    assert_eq!(store.load(&key(50), NOW).unwrap(), None);
-    replace(&store, &key(1), &record(2, vec![0; 5000]));
-    assert!(store.remove(&key(2)).unwrap());
-    assert!(!is_full(&store, &key(50), &record(1, "x")), "a removal makes room");
-    assert!(is_full(&store, &key(51), &record(1, "x")));
-    drop(store);
-    assert!(is_full(&small(&place, 5), &key(51), &record(1, "x")), "counted again at start");
-    assert!(!is_full(&small(&place, 6), &key(51), &record(1, "x")));
+    assert_eq!(store.usage(), FileUsage { sessions: 8, bytes: 8 * 4096, evicted: 0 });
+    for n in 0..6 {
+        assert!(is_full(&store, &key(50), &newcomer("x")), "{n} left");
+        assert!(store.remove(&key(n)).unwrap());
+    }
+    assert!(!is_full(&store, &key(50), &newcomer("x")));
+}
+
+/// One who cannot be let in anyway costs few of those who may be evicted.
+#[test]
+fn more_than_there_may_be_costs_few_sessions() {
+    let place = Place::new();
+    let store = small(&place, 60);
+    for n in 0..60 {
+        assert!(!is_full(&store, &key(n), &newcomer("x")));
+    }
+    for n in 100..200 {
+        create(&store, &key(n), &record(1, "x"));
+    }
+    for n in 0..20 {
+        assert!(is_full(&store, &key(200 + n), &newcomer("x")));
+    }
+    let left = store.usage().sessions;
+    assert!((100 + 30..160).contains(&left), "{left} left");
 }
 
 #[test]
@@ -53,10 +99,10 @@ fn only_evictable_records_make_room_the_longest_unused_first() {
     }
     for (round, victim) in [5, 3, 1].into_iter().enumerate() {
         let new = key(100 + u8::try_from(round).unwrap());
-        assert!(!is_full(&store, &new, &record(1, "new")));
+        let_in(&store, &new);
         assert_eq!(store.load(&key(victim), NOW).unwrap(), None, "{victim} was evicted");
     }
-    assert!(is_full(&store, &key(120), &record(1, "new")), "nobody else may be");
+    assert!(is_full(&store, &key(120), &newcomer("new")), "nobody else may be");
     for kept in [0, 2, 4, 100, 101, 102] {
         assert!(store.load(&key(kept), NOW).unwrap().is_some(), "{kept} is kept");
     }
@@ -72,7 +118,7 @@ fn expired_records_make_room_before_the_sweep() {
     let swapped = store.swap(
         &key(3),
         Expected::Absent,
-        &Stored { deadline: NOW + HOUR * 9, ..record(1, "x") },
+        &Stored { deadline: NOW + HOUR * 9, ..newcomer("x") },
         NOW + HOUR / 2,
     );
     assert_eq!(swapped.unwrap(), Swap::Done);
@@ -88,11 +134,12 @@ fn disk_space_is_a_quota_too() {
     create(&store, &key(1), &record(1, "one block"));
     create(&store, &key(2), &record(1, vec![0; 9000]));
     assert_eq!(store.usage().bytes, 4096 + 2 * 12_288);
-    assert!(is_full(&store, &key(3), &record(1, vec![0; 9000])));
-    create(&store, &key(3), &record(1, "one block"));
+    assert!(is_full(&store, &key(3), &newcomer(vec![0; 9000])));
+    let_in(&store, &key(3));
     replace(&store, &key(1), &record(2, vec![0; 9000]));
     assert!(store.usage().bytes > 40_960, "growth is never refused");
-    assert!(is_full(&store, &key(4), &record(1, "one block")));
+    assert!(is_full(&store, &key(4), &newcomer("one block")));
+    create(&store, &key(4), &record(1, vec![0; 9000]));
 }
 
 #[test]
@@ -102,13 +149,14 @@ fn parallel_creations_do_not_pass_the_quota() {
     let done: usize = thread::scope(|scope| {
         let workers = (0..4_u8).map(|worker| {
             let store = &store;
-            let create = move |n| !is_full(store, &key(worker * 60 + n), &record(1, "x"));
+            let create = move |n| !is_full(store, &key(worker * 60 + n), &newcomer("x"));
             scope.spawn(move || (0..20).filter(|n| create(*n)).count())
         });
         let workers: Vec<_> = workers.collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).sum()
     });
-    assert_eq!((done, store.usage().sessions), (20, 20));
+    let usage = store.usage();
+    assert_eq!((done as u64, usage.sessions), (20 + usage.evicted, 20));
 }
 
 /// What one process does, the other learns from its own sweep.

@@ -1,5 +1,6 @@
 //! How many sessions there may be.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::redis::tests::server::{Server, eventually};
 use crate::runtime::spawn;
 use crate::session::stores::{RedisStore, RedisStoreOptions, TieredOptions, TieredStore};
 use crate::session::{Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Touch};
+use crate::testing::store_quota_conformance;
 
 const MIB: u64 = 1 << 20;
 
@@ -36,6 +38,24 @@ fn newcomer(bytes: impl Into<Vec<u8>>) -> Stored {
 
 fn seen_once(age: Duration) -> Stored {
     Stored { last_seen: now() - age, ..newcomer("x") }
+}
+
+/// A server for each store: all keys of a database count.
+#[test]
+fn both_stores_keep_the_contract_of_quotas() {
+    let servers = RefCell::new(Vec::new());
+    let fresh = || {
+        let server = Server::start();
+        let store = store_with(&server, 64, 64 * MIB);
+        servers.borrow_mut().push(server);
+        store
+    };
+    store_quota_conformance(64, fresh);
+    store_quota_conformance(64, || {
+        let store = TieredStore::new(fresh(), &TieredOptions::default()).unwrap();
+        eventually("it has a lease", PATIENCE, || store.trusts_memory());
+        store
+    });
 }
 
 #[test]

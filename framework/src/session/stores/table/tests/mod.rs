@@ -20,7 +20,7 @@ use super::super::{Fsync, disk};
 use super::{TableOptions, TableStore};
 use crate::ErrorKind;
 use crate::session::{Expected, SessionStore, StoreKey, Stored, Swap};
-use crate::testing::store_conformance;
+use crate::testing::{store_conformance, store_quota_conformance};
 
 /// A directory of its own for one test, removed at its end.
 struct Place(PathBuf);
@@ -148,6 +148,16 @@ fn keeps_the_contract_when_each_save_is_synced() {
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { Place::below(memory) } else { Place::new() };
     conformance(&place, |options| TableOptions { fsync: Fsync::Always, ..options });
+}
+
+#[test]
+fn keeps_the_contract_of_quotas() {
+    let (place, count) = (Place::new(), AtomicUsize::new(0));
+    store_quota_conformance(64, || {
+        let n = count.fetch_add(1, Ordering::Relaxed);
+        let options = TableOptions::new(place.0.join(n.to_string()));
+        TableStore::open(TableOptions { max_sessions: 64, ..options }).unwrap()
+    });
 }
 
 #[test]

@@ -20,25 +20,73 @@ fn is_full(store: &TableStore, key: &StoreKey, new: &Stored) -> bool {
     }
 }
 
+/// A new anonymous session.
+fn newcomer(bytes: impl Into<Vec<u8>>) -> Stored {
+    Stored { evictable: true, ..record(1, bytes) }
+}
+
+/// A newcomer who has come back since.
+fn let_in(store: &TableStore, key: &StoreKey) {
+    assert!(!is_full(store, key, &newcomer("x")));
+    replace(store, key, &record(2, "x"));
+}
+
 #[test]
 fn a_full_store_refuses_new_sessions_and_serves_the_others() {
     let place = Place::new();
     let store = small(&place, 5);
     for n in 0..5 {
-        create(&store, &key(n), &record(1, "x"));
+        let_in(&store, &key(n));
     }
-    assert!(is_full(&store, &key(50), &record(1, "x")));
+    assert!(is_full(&store, &key(50), &newcomer("x")));
     assert_eq!(store.load(&key(50), NOW).unwrap(), None);
-    let there = store.swap(&key(1), Expected::Absent, &record(1, "x"), NOW).unwrap();
+    let there = store.swap(&key(1), Expected::Absent, &newcomer("x"), NOW).unwrap();
     assert_eq!(there, Swap::Conflict, "also when full");
-    replace(&store, &key(1), &record(2, vec![0; 5000]));
+    replace(&store, &key(1), &record(3, vec![0; 5000]));
     assert!(store.remove(&key(2)).unwrap());
-    assert!(!is_full(&store, &key(50), &record(1, "x")), "a removal makes room");
-    assert!(is_full(&store, &key(51), &record(1, "x")));
+    let_in(&store, &key(50));
+    assert!(is_full(&store, &key(51), &newcomer("x")), "a removal makes room for one");
     store.close().unwrap();
     let store = small(&place, 5);
-    assert!(is_full(&store, &key(51), &record(1, "x")), "counted again at start");
+    assert!(is_full(&store, &key(51), &newcomer("x")), "counted again at start");
     assert_eq!(store.usage().sessions, 5);
+}
+
+/// What others than newcomers took is given back as well, also what did not come about.
+#[test]
+fn who_has_a_session_goes_on_in_a_full_store_and_is_counted() {
+    let place = Place::new();
+    let store = small(&place, 3);
+    // A change of id, the epoch of a user, a lock: none of them is an anonymous newcomer.
+    for n in 0..8 {
+        create(&store, &key(n), &record(1, "x"));
+        let again = store.swap(&key(n), Expected::Absent, &record(1, "x"), NOW).unwrap();
+        assert_eq!(again, Swap::Conflict);
+    }
+    assert_eq!((store.usage().sessions, store.usage().bytes), (8, 8 * 201));
+    for n in 0..6 {
+        assert!(is_full(&store, &key(50), &newcomer("x")), "{n} left");
+        assert!(store.remove(&key(n)).unwrap());
+    }
+    assert!(!is_full(&store, &key(50), &newcomer("x")));
+}
+
+/// One who cannot be let in anyway costs few of those who may be evicted.
+#[test]
+fn more_than_there_may_be_costs_few_sessions() {
+    let place = Place::new();
+    let store = small(&place, 600);
+    for n in 0..600 {
+        assert!(!is_full(&store, &key(n), &newcomer("x")));
+    }
+    for n in 1000..2000 {
+        create(&store, &key(n), &record(1, "x"));
+    }
+    for n in 0..200 {
+        assert!(is_full(&store, &key(2000 + n), &newcomer("x")));
+    }
+    let left = store.usage().sessions;
+    assert!((1000 + 300..1600).contains(&left), "{left} left");
 }
 
 #[test]
@@ -50,10 +98,10 @@ fn only_evictable_records_make_room_the_longest_unused_first() {
         create(&store, &key(n), &Stored { evictable: n % 2 == 1, last_seen, ..record(1, "x") });
     }
     for (round, victim) in (0..).zip([5, 3, 1]) {
-        assert!(!is_full(&store, &key(100 + round), &record(1, "new")));
+        let_in(&store, &key(100 + round));
         assert_eq!(store.load(&key(victim), NOW).unwrap(), None, "{victim} was evicted");
     }
-    assert!(is_full(&store, &key(120), &record(1, "new")), "nobody else may be");
+    assert!(is_full(&store, &key(120), &newcomer("new")), "nobody else may be");
     for kept in [0, 2, 4, 100, 101, 102] {
         assert!(store.load(&key(kept), NOW).unwrap().is_some(), "{kept} is kept");
     }
@@ -72,7 +120,7 @@ fn one_evictable_among_thousands_is_found() {
     for n in 0..5000 {
         create(&store, &key(n), &Stored { evictable: n == 3210, ..record(1, "x") });
     }
-    while is_full(&store, &key(9000), &record(1, "x")) {
+    while is_full(&store, &key(9000), &newcomer("x")) {
         thread::yield_now();
     }
     assert_eq!(store.load(&key(3210), NOW).unwrap(), None);
@@ -85,7 +133,7 @@ fn expired_records_make_room_before_the_sweep() {
     let store = small(&place, 2);
     create(&store, &key(1), &Stored { deadline: NOW + HOUR / 2, ..record(1, "x") });
     create(&store, &key(2), &record(1, "x"));
-    let new = Stored { deadline: NOW + HOUR * 9, ..record(1, "x") };
+    let new = Stored { deadline: NOW + HOUR * 9, ..newcomer("x") };
     let swapped = store.swap(&key(3), Expected::Absent, &new, NOW + HOUR / 2);
     assert_eq!(swapped.unwrap(), Swap::Done);
     assert_eq!(store.usage().evicted, 0, "an expired record is not evicted, only gone");
@@ -100,12 +148,14 @@ fn memory_is_a_quota_too() {
     create(&store, &key(1), &record(1, vec![0; 4000]));
     create(&store, &key(2), &record(1, vec![0; 4000]));
     assert_eq!(store.usage().bytes, 8400);
-    assert!(is_full(&store, &key(3), &record(1, vec![0; 1401])));
+    assert!(is_full(&store, &key(3), &newcomer(vec![0; 1401])));
     assert_eq!(store.usage().bytes, 8400, "what was refused is not counted");
-    create(&store, &key(3), &record(1, vec![0; 1400]));
+    assert!(!is_full(&store, &key(3), &newcomer(vec![0; 1400])));
+    replace(&store, &key(3), &record(2, vec![0; 1400]));
     replace(&store, &key(1), &record(2, vec![0; 9000]));
     assert!(store.usage().bytes > 10_000, "growth is never refused");
-    assert!(is_full(&store, &key(4), &record(1, "")));
+    assert!(is_full(&store, &key(4), &newcomer("")));
+    create(&store, &key(4), &record(1, vec![0; 1400]));
 }
 
 #[test]
@@ -115,13 +165,14 @@ fn parallel_creations_do_not_pass_the_quota() {
     let done: usize = thread::scope(|scope| {
         let workers = (0..4_u32).map(|worker| {
             let store = &store;
-            let create = move |n| !is_full(store, &key(worker * 60 + n), &record(1, "x"));
+            let create = move |n| !is_full(store, &key(worker * 60 + n), &newcomer("x"));
             scope.spawn(move || (0..40).filter(|n| create(*n)).count())
         });
         let workers: Vec<_> = workers.collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).sum()
     });
-    assert_eq!((done, store.usage().sessions), (50, 50));
+    let usage = store.usage();
+    assert_eq!((done as u64, usage.sessions), (50 + usage.evicted, 50));
 }
 
 #[test]

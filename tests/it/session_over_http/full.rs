@@ -1,0 +1,90 @@
+//! A store that is full: whoever has a session goes on, a newcomer is told to come later.
+
+use super::routes;
+use crate::support::{Browser, TestServer, serve};
+
+const MAX_SESSIONS: usize = 40;
+
+fn small(backend: &str) -> TestServer {
+    let config = format!(
+        "[session]\nbackend = {backend}\nmax_sessions = {MAX_SESSIONS}\nnew_sessions_per_minute = 0\n"
+    );
+    serve(&config, |app| {
+        routes(app);
+        app.get("/regenerate", |ctx| ctx.session.regenerate());
+        app.get("/rotate", |ctx| ctx.session.rotate());
+        app.get("/locked", |ctx| {
+            ctx.session.lock()?;
+            Ok(ctx.session.increment("n", 1)?.to_string())
+        });
+    })
+}
+
+/// Somebody who has been here twice: nobody gives him up for a newcomer.
+fn visitor(server: &TestServer) -> Browser {
+    let mut visitor = server.browser();
+    assert_eq!(visitor.get("/count").text(), "1");
+    assert_eq!(visitor.get("/count").text(), "2");
+    visitor
+}
+
+/// Users log in until there is no room for a newcomer.
+fn fill(server: &TestServer) -> Vec<Browser> {
+    let mut users = Vec::new();
+    while server.browser().get("/count").status == 200 {
+        let mut user = server.browser();
+        let answer = user.get(&format!("/login/user-{}", users.len()));
+        assert!(matches!(answer.status, 200 | 204), "{}", answer.head);
+        users.push(user);
+        assert!(users.len() <= MAX_SESSIONS, "nobody was ever refused");
+    }
+    assert!(users.len() >= MAX_SESSIONS / 4, "full with {} users", users.len());
+    users
+}
+
+#[track_caller]
+fn expect_a_refusal(server: &TestServer) {
+    let mut newcomer = server.browser();
+    let answer = newcomer.get("/count");
+    assert_eq!((answer.status, answer.header("set-cookie")), (503, None), "{}", answer.head);
+    let answer = newcomer.get("/read");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "0"), "who only looks is served");
+}
+
+fn whoever_has_a_session_goes_on(backend: &str) {
+    let server = small(backend);
+    let mut visitors = [(); 4].map(|()| visitor(&server));
+    let mut users = fill(&server);
+    expect_a_refusal(&server);
+    let [logs_in, regenerates, rotates, locks] = &mut visitors;
+    for (visitor, path) in
+        [(logs_in, "/login/ada"), (regenerates, "/regenerate"), (rotates, "/rotate")]
+    {
+        let before = visitor.session().map(str::to_owned);
+        let answer = visitor.get(path);
+        assert!(matches!(answer.status, 200 | 204), "{backend} {path}: {}", answer.head);
+        assert_ne!(visitor.session().map(str::to_owned), before, "{path}");
+        assert_eq!(visitor.get("/count").text(), "3", "{backend} {path}");
+    }
+    assert_eq!(locks.get("/locked").text(), "3", "{backend}");
+    assert_eq!(visitors[0].get("/user").text(), "ada");
+    // The whole life goes on: more data, and the end.
+    assert_eq!(visitors[1].get("/set/filling/much").status, 204);
+    let answer = users[0].get("/logout");
+    assert!(matches!(answer.status, 200 | 204), "{backend}: {}", answer.head);
+    for (number, user) in users.iter_mut().enumerate().skip(1) {
+        assert_eq!(user.get("/user").text(), format!("user-{number}"), "{backend}");
+    }
+    assert_eq!(users[0].get("/user").text(), "nobody");
+    expect_a_refusal(&server);
+}
+
+#[test]
+fn whoever_has_a_session_goes_on_on_files() {
+    whoever_has_a_session_goes_on("file");
+}
+
+#[test]
+fn whoever_has_a_session_goes_on_in_a_table() {
+    whoever_has_a_session_goes_on("table");
+}
