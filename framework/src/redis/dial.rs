@@ -7,7 +7,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Parser, Value};
+use redis::{Cmd, Parser};
 
 use super::error::{Answer, RedisError, sorted};
 use super::sentinel::Masters;
@@ -41,14 +41,7 @@ impl Dialer {
         match &self.settings.servers {
             RedisServers::Single(address) => self.dial_at(address),
             RedisServers::Cluster(nodes) => first_that_works(nodes, |node| self.dial_at(node)),
-            RedisServers::Sentinel { sentinels, master_name } => {
-                let master = first_that_works(sentinels, |at| self.ask_sentinel(at, master_name))?;
-                let reign = self.masters.name(&master);
-                let transport = self.dial_at(&master)?;
-                check_role(&transport, &master)?;
-                transport.set_deadline(None);
-                Ok(transport.under(reign))
-            }
+            RedisServers::Sentinel { .. } => self.dial_master(),
         }
     }
 
@@ -73,7 +66,7 @@ impl Dialer {
     }
 
     #[expect(clippy::large_stack_frames, reason = "on a plain thread")]
-    fn open(&self, address: &RedisAddress) -> Result<Transport, RedisError> {
+    pub(super) fn open(&self, address: &RedisAddress) -> Result<Transport, RedisError> {
         let down = |error: io::Error| RedisError::Down(format!("{address}: {}", told(&error)));
         let limit = self.settings.connect_timeout;
         match address {
@@ -97,62 +90,17 @@ impl Dialer {
         }
     }
 
-    pub(super) fn masters(&self) -> &Masters {
+    pub(super) fn masters(&self) -> &Arc<Masters> {
         &self.masters
-    }
-
-    /// Notes whom the sentinels call master now. Gives the connection to one of them, for the next
-    /// time.
-    pub(super) fn ask_for_master(&self, kept: Option<Transport>) -> Result<Transport, RedisError> {
-        let RedisServers::Sentinel { sentinels, master_name } = &self.settings.servers else {
-            return Err(RedisError::Down("there are no sentinels".to_owned()));
-        };
-        let ask = |sentinel: Transport| {
-            sentinel.set_deadline(Some(self.settings.connect_timeout));
-            let master = master_of(&sentinel, master_name)?;
-            Ok((sentinel, master))
-        };
-        let (sentinel, master) = match kept {
-            Some(kept) => ask(kept)?,
-            // One that lets us in may still know nothing of this master.
-            None => first_that_works(sentinels, |at| ask(self.open_sentinel(at)?))?,
-        };
-        self.masters.name(&master);
-        Ok(sentinel)
-    }
-
-    fn ask_sentinel(
-        &self,
-        address: &RedisAddress,
-        master_name: &str,
-    ) -> Result<RedisAddress, RedisError> {
-        let sentinel = self.open_sentinel(address)?;
-        master_of(&sentinel, master_name).map_err(|error| at(address, error))
-    }
-
-    fn open_sentinel(&self, address: &RedisAddress) -> Result<Transport, RedisError> {
-        let transport = self.open(address)?;
-        greet(&transport, &self.settings.sentinel_login, &self.settings.name)
-            .map_err(|error| at(address, error))?;
-        Ok(transport)
     }
 }
 
 /// What is down is named by where it should be.
-fn at(address: &RedisAddress, error: RedisError) -> RedisError {
+pub(super) fn at(address: &RedisAddress, error: RedisError) -> RedisError {
     match error {
         RedisError::Down(why) => RedisError::Down(format!("{address}: {why}")),
         error => error,
     }
-}
-
-fn master_of(sentinel: &Transport, master_name: &str) -> Result<RedisAddress, RedisError> {
-    let mut question = redis::cmd("SENTINEL");
-    question.arg("GET-MASTER-ADDR-BY-NAME").arg(master_name);
-    let unknown = || RedisError::Down(format!("it knows no master {master_name:?}"));
-    let (host, port): (String, u16) =
-        redis::from_redis_value(ask(sentinel, &question)?).map_err(|_| unknown())?;
-    Ok(RedisAddress::Tcp(host, port))
 }
 
 /// The first outcome that is good, else the last failure: one dead node says nothing.
@@ -189,7 +137,11 @@ fn connect_tcp(host: &str, port: u16, limit: Duration) -> io::Result<ClientSocke
 }
 
 /// Says who we are, in the newest protocol that the server knows.
-fn greet(transport: &Transport, login: &RedisLogin, name: &str) -> Result<(), RedisError> {
+pub(super) fn greet(
+    transport: &Transport,
+    login: &RedisLogin,
+    name: &str,
+) -> Result<(), RedisError> {
     let client = client_name(name);
     let mut hello = redis::cmd("HELLO");
     hello.arg(3);
@@ -236,20 +188,6 @@ fn client_name(name: &str) -> String {
     let _ = write!(text, "-{name}");
     text.retain(|letter| letter.is_ascii_graphic());
     text
-}
-
-/// A master that was demoted a moment ago, or that sentinels still believe in, is no good.
-fn check_role(transport: &Transport, address: &RedisAddress) -> Result<(), RedisError> {
-    let answer = ask(transport, &redis::cmd("ROLE"))?;
-    let role = match answer {
-        Value::Array(parts) => parts.into_iter().next().unwrap_or_default(),
-        other => other,
-    };
-    let role: String = redis::from_redis_value(role).unwrap_or_default();
-    if role == "master" {
-        return Ok(());
-    }
-    Err(RedisError::Down(format!("{address} is no master but a {role}")))
 }
 
 /// One command and its answer on a connection that nobody else uses yet: one that fails is down.

@@ -69,10 +69,7 @@ impl Redis {
     /// error; files for encryption that cannot be read are one.
     pub(crate) fn open(settings: &RedisSettings) -> Result<Self> {
         let dialer = Arc::new(Dialer::new(settings)?);
-        if matches!(settings.servers, RedisServers::Sentinel { .. }) {
-            sentinel::watch(Arc::downgrade(&dialer));
-        }
-        let outage = Outage::of(&settings.name);
+        sentinel::watch(&dialer);
         let limits = LinkLimits {
             queue: settings.queue,
             timeout: settings.command_timeout,

@@ -20,7 +20,7 @@ pub(crate) use journal::Journal;
 pub(crate) use nginx::{Nginx, is_nginx_installed, readme_block};
 pub(crate) use nodes::{Backend, Nodes, Sent, Visitor};
 pub(crate) use process::{Process, Testee, is_installed, output, wait_until};
-pub(crate) use redis::{Cluster, Redis, Replicated, free_port};
+pub(crate) use redis::{Cluster, MASTER_NAME, OddSentinel, Redis, Replicated, free_port};
 pub(crate) use server::{TestServer, serve};
 pub(crate) use wire::{Answer, Wire};
 

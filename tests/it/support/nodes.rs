@@ -65,8 +65,18 @@ impl Nodes {
         redis: &Replicated,
         more: &[(&str, &str)],
     ) -> Self {
+        Self::on_sentinels(backend, count, &redis.sentinels(), more)
+    }
+
+    /// On the master that the first of these sentinels names.
+    pub(crate) fn on_sentinels(
+        backend: Backend,
+        count: usize,
+        sentinels: &[String],
+        more: &[(&str, &str)],
+    ) -> Self {
         let mut settings = backend.settings();
-        settings.push(pair("MAYPOLE_REDIS_DEFAULT_SENTINELS", &redis.sentinels().join(", ")));
+        settings.push(pair("MAYPOLE_REDIS_DEFAULT_SENTINELS", &sentinels.join(", ")));
         settings.push(pair("MAYPOLE_REDIS_DEFAULT_MASTER_NAME", MASTER_NAME));
         settings.extend(more.iter().map(|(name, value)| pair(name, value)));
         Self::start_on((backend, None), count, settings)
@@ -112,6 +122,11 @@ impl Nodes {
     /// The redis behind the nodes.
     pub(crate) fn redis(&self) -> &Redis {
         self.redis.as_ref().expect("there is a redis behind these nodes")
+    }
+
+    /// What a node has logged up to now.
+    pub(crate) fn words(&self, node: usize) -> Vec<String> {
+        self.node(node).process.words_so_far().to_vec()
     }
 
     pub(crate) fn signal(&self, node: usize, signal: libc::c_int) {

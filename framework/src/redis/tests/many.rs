@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::{Value, cmd};
 
 use super::server::{Server, eventually};
-use crate::config::RedisServers;
+use crate::config::{RedisLogin, RedisServers};
 use crate::redis::{Redis, Script};
 use crate::runtime::{sleep, spawn};
 
@@ -16,9 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// A sentinel with its file of settings, which it rewrites itself.
 fn sentinel(master: &Server) -> Server {
     let mut sentinel = Server::prepare(&["--sentinel"]);
+    // The user may ask for nothing but the master's address.
     let settings = format!(
         "sentinel monitor mymaster 127.0.0.1 {} 1\nsentinel down-after-milliseconds mymaster 300\n\
-         sentinel failover-timeout mymaster 2000\n",
+         sentinel failover-timeout mymaster 2000\n\
+         user poor on >secret &* -@all +hello +ping +sentinel|get-master-addr-by-name\n",
         master.port()
     );
     sentinel.write_settings(&settings);
@@ -28,6 +30,17 @@ fn sentinel(master: &Server) -> Server {
 
 #[test]
 fn a_failover_by_sentinels_is_followed() {
+    follow_a_failover(RedisLogin::default());
+}
+
+/// Without the numbers of elections: who named the old master before is believed.
+#[test]
+fn a_failover_is_followed_by_a_user_of_the_sentinels_with_few_rights() {
+    let password = Some("secret".to_owned());
+    follow_a_failover(RedisLogin { username: Some("poor".to_owned()), password });
+}
+
+fn follow_a_failover(sentinel_login: RedisLogin) {
     let mut master = Server::start();
     let replica = Server::start_with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
     eventually("the replica is in step", PATIENCE, || {
@@ -45,6 +58,7 @@ fn a_failover_by_sentinels_is_followed() {
         })
     });
     let mut settings = master.settings();
+    settings.sentinel_login = sentinel_login;
     let addresses = sentinels.iter().map(Server::address).collect();
     settings.servers =
         RedisServers::Sentinel { sentinels: addresses, master_name: "mymaster".to_owned() };

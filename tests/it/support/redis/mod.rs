@@ -13,7 +13,7 @@ use super::{PATIENCE, TempDir};
 
 pub(crate) use client::{RedisClient, Reply};
 pub(crate) use cluster::Cluster;
-pub(crate) use sentinel::{MASTER_NAME, Replicated};
+pub(crate) use sentinel::{MASTER_NAME, OddSentinel, Replicated};
 
 /// A server with an append-only file, on a port and in a directory that outlive its kills.
 #[derive(Debug)]

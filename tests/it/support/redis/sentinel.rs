@@ -1,6 +1,7 @@
 //! A master with a replica, watched by three sentinels that promote the replica when the master
 //! dies.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::{Redis, RedisClient, free_port};
@@ -47,6 +48,16 @@ impl Replicated {
     /// Where the sentinels listen.
     pub(crate) fn sentinels(&self) -> Vec<String> {
         self.sentinels.iter().map(|(port, _)| format!("127.0.0.1:{port}")).collect()
+    }
+
+    /// An administrator tells the sentinels, one after the other, that another server is the master.
+    pub(crate) fn name_by_hand(&self, master: &Redis) {
+        let port = master.port();
+        for (sentinel, _) in &self.sentinels {
+            let mut client = RedisClient::connect(*sentinel).expect("it runs");
+            client.run(&format!("SENTINEL REMOVE {MASTER_NAME}"));
+            client.run(&format!("SENTINEL MONITOR {MASTER_NAME} 127.0.0.1 {port} 2"));
+        }
     }
 
     /// Waits until the replica has all that the master has.
@@ -99,24 +110,91 @@ fn master_as_seen_by(sentinel: u16) -> Option<Vec<String>> {
 fn sentinel(directory: &TempDir, master: u16) -> (u16, Process) {
     for _ in 0..20 {
         let port = free_port();
-        let file = directory.path().join(format!("{port}.conf"));
-        let text = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\nlogfile {port}.log\n\
-             sentinel monitor {MASTER_NAME} 127.0.0.1 {master} 2\n\
-             sentinel down-after-milliseconds {MASTER_NAME} 500\n\
-             sentinel failover-timeout {MASTER_NAME} 3000\n",
-            directory.path().display()
-        );
-        std::fs::write(&file, text).expect("a file");
-        let mut process = Process::start(Command::new("redis-server").arg(&file).arg("--sentinel"));
-        let mut is_up = false;
-        wait_until("the sentinel is up or gone", PATIENCE, || {
-            is_up = super::is_ready(port);
-            is_up || !process.is_running()
-        });
-        if is_up && process.is_running() {
+        let file = write_settings(directory, port, &monitor("127.0.0.1", master));
+        if let Some(process) = launch(port, &file) {
             return (port, process);
         }
     }
     panic!("no sentinel starts");
+}
+
+/// The settings of a sentinel that watches a master, to be found at this host.
+fn monitor(host: &str, port: u16) -> String {
+    format!(
+        "sentinel monitor {MASTER_NAME} {host} {port} 2\n\
+         sentinel down-after-milliseconds {MASTER_NAME} 500\n\
+         sentinel failover-timeout {MASTER_NAME} 3000\n"
+    )
+}
+
+/// Gives the file, which the sentinel rewrites itself.
+fn write_settings(directory: &TempDir, port: u16, settings: &str) -> PathBuf {
+    let file = directory.path().join(format!("{port}.conf"));
+    let dir = directory.path().display();
+    let text = format!("port {port}\nbind 127.0.0.1\ndir {dir}\nlogfile {port}.log\n{settings}");
+    std::fs::write(&file, text).expect("a file");
+    file
+}
+
+/// Starts a sentinel and waits until it answers; `None` if it ends at once.
+fn launch(port: u16, settings: &PathBuf) -> Option<Process> {
+    let mut process = Process::start(Command::new("redis-server").arg(settings).arg("--sentinel"));
+    let mut is_up = false;
+    wait_until("the sentinel is up or gone", PATIENCE, || {
+        is_up = super::is_ready(port);
+        is_up || !process.is_running()
+    });
+    (is_up && process.is_running()).then_some(process)
+}
+
+/// One more sentinel, which does not say what the others say.
+#[derive(Debug)]
+pub(crate) struct OddSentinel {
+    port: u16,
+    settings: PathBuf,
+    process: Option<Process>,
+    _directory: TempDir,
+}
+
+impl OddSentinel {
+    /// One that watches nothing.
+    pub(crate) fn that_knows_nobody() -> Self {
+        Self::prepare("")
+    }
+
+    /// One that watches this server.
+    pub(crate) fn that_watches(server: &Redis) -> Self {
+        Self::prepare(&monitor("127.0.0.1", server.port()))
+    }
+
+    /// One that watches this server, and calls it by the name of its host.
+    pub(crate) fn that_names_the_host_of(server: &Redis) -> Self {
+        let words = "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n";
+        Self::prepare(&format!("{words}{}", monitor("localhost", server.port())))
+    }
+
+    fn prepare(settings: &str) -> Self {
+        let (directory, port) = (TempDir::new(), free_port());
+        let settings = write_settings(&directory, port, settings);
+        Self { port, settings, process: None, _directory: directory }
+    }
+
+    pub(crate) fn addr(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn start(&mut self) {
+        let process = launch(self.port, &self.settings);
+        self.process = Some(process.expect("its port is still free"));
+    }
+
+    pub(crate) fn run(&self, command: &str) -> super::Reply {
+        RedisClient::connect(self.port).expect("it is started").run(command)
+    }
+
+    /// Where it says the master is: its host and its port.
+    pub(crate) fn master(&self) -> [String; 2] {
+        let reply = self.run(&format!("SENTINEL GET-MASTER-ADDR-BY-NAME {MASTER_NAME}"));
+        [0, 1].map(|at| reply.list()[at].text())
+    }
 }
