@@ -1,7 +1,7 @@
 //! A store that is full: whoever has a session goes on, a newcomer is told to come later.
 
 use super::routes;
-use crate::support::{Browser, TestServer, serve};
+use crate::support::{Answer, Browser, TestServer, serve};
 
 const MAX_SESSIONS: usize = 40;
 
@@ -33,8 +33,7 @@ fn fill(server: &TestServer) -> Vec<Browser> {
     let mut users = Vec::new();
     while server.browser().get("/count").status == 200 {
         let mut user = server.browser();
-        let answer = user.get(&format!("/login/user-{}", users.len()));
-        assert!(matches!(answer.status, 200 | 204), "{}", answer.head);
+        expect_done(&user.get(&format!("/login/user-{}", users.len())));
         users.push(user);
         assert!(users.len() <= MAX_SESSIONS, "nobody was ever refused");
     }
@@ -57,26 +56,32 @@ fn whoever_has_a_session_goes_on(backend: &str) {
     let mut users = fill(&server);
     expect_a_refusal(&server);
     let [logs_in, regenerates, rotates, locks] = &mut visitors;
-    for (visitor, path) in
-        [(logs_in, "/login/ada"), (regenerates, "/regenerate"), (rotates, "/rotate")]
-    {
-        let before = visitor.session().map(str::to_owned);
-        let answer = visitor.get(path);
-        assert!(matches!(answer.status, 200 | 204), "{backend} {path}: {}", answer.head);
-        assert_ne!(visitor.session().map(str::to_owned), before, "{path}");
-        assert_eq!(visitor.get("/count").text(), "3", "{backend} {path}");
-    }
+    change_the_id(logs_in, "/login/ada");
+    change_the_id(regenerates, "/regenerate");
+    change_the_id(rotates, "/rotate");
     assert_eq!(locks.get("/locked").text(), "3", "{backend}");
-    assert_eq!(visitors[0].get("/user").text(), "ada");
+    assert_eq!(logs_in.get("/user").text(), "ada");
     // The whole life goes on: more data, and the end.
-    assert_eq!(visitors[1].get("/set/filling/much").status, 204);
-    let answer = users[0].get("/logout");
-    assert!(matches!(answer.status, 200 | 204), "{backend}: {}", answer.head);
+    assert_eq!(regenerates.get("/set/filling/much").status, 204);
+    expect_done(&users[0].get("/logout"));
     for (number, user) in users.iter_mut().enumerate().skip(1) {
         assert_eq!(user.get("/user").text(), format!("user-{number}"), "{backend}");
     }
     assert_eq!(users[0].get("/user").text(), "nobody");
     expect_a_refusal(&server);
+}
+
+#[track_caller]
+fn change_the_id(visitor: &mut Browser, path: &str) {
+    let before = visitor.session().map(str::to_owned);
+    expect_done(&visitor.get(path));
+    assert_ne!(visitor.session().map(str::to_owned), before, "{path}");
+    assert_eq!(visitor.get("/count").text(), "3", "{path}");
+}
+
+#[track_caller]
+fn expect_done(answer: &Answer) {
+    assert!(matches!(answer.status, 200 | 204), "{}", answer.head);
 }
 
 #[test]
