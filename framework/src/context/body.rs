@@ -140,13 +140,51 @@ pub(super) fn read_form<T: DeserializeOwned>(
         ));
     }
     serde_html_form::from_bytes(bytes).map_err(|error| {
-        Error::request(StatusCode::BAD_REQUEST, format!("the {what} cannot be read: {error}"))
+        let field = guilty_field::<T>(bytes);
+        let message = format!("the {what} cannot be read: {field}{error}");
+        Error::request(StatusCode::BAD_REQUEST, message)
     })
+}
+
+/// The name of the field whose value is none, as it stands before the reason; nothing where the
+/// reason names it. Found by reading once more, which only a client's mistake pays for. A map has
+/// the names that the client chose.
+fn guilty_field<T: DeserializeOwned>(bytes: &[u8]) -> String {
+    let again = serde_html_form::Deserializer::from_bytes(bytes);
+    let Err(error) = serde_path_to_error::deserialize::<_, T>(again) else { return String::new() };
+    let path = error.path();
+    let name = path.to_string();
+    let is_fit = name.len() <= 100 && !name.chars().any(char::is_control);
+    if path.iter().next().is_some() && is_fit { format!("{name}: ") } else { String::new() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::json_depth;
+    use std::collections::BTreeMap;
+
+    use super::{json_depth, read_form};
+
+    #[test]
+    fn a_form_that_cannot_be_read_names_the_field() {
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "what could not be read is never looked at")]
+        struct Order {
+            article: u32,
+            colours: Vec<String>,
+            gift: Option<bool>,
+        }
+        let refused = |form: &str| {
+            let error = read_form::<Order>(form.as_bytes(), 9, "form").unwrap_err();
+            error.to_string().trim_start_matches("the form cannot be read: ").to_owned()
+        };
+        assert!(refused("article=x&colours=red").starts_with("article: invalid digit"));
+        assert!(refused("article=1&colours=red&gift=maybe").starts_with("gift: invalid value"));
+        assert_eq!(refused("colours=red"), "missing field `article`");
+        let twice = read_form::<BTreeMap<String, String>>(b"a=1&b=2&b=3", 9, "query").unwrap_err();
+        assert!(twice.to_string().starts_with("the query cannot be read: b: "), "{twice}");
+        let odd = read_form::<BTreeMap<String, u8>>(b"a%0Ab=x", 9, "query").unwrap_err();
+        assert!(!odd.to_string().contains('\n'), "{odd}");
+    }
 
     #[test]
     fn depth_counts_nesting_outside_strings() {
