@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 
 use crate::admin::AdminSocket;
 use crate::app::{App, Built, Service};
-use crate::config::Config;
+use crate::config::{Config, CookieSecure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::housekeeping::Housekeeping;
 use crate::http::Limits;
@@ -52,10 +52,13 @@ impl Server {
         let addr = app.config().server.listen;
         // The port first: the commonest mistake, and nothing else is touched by it.
         let listener = Listener::bind(addr, app.config().server.backlog).map_err(|error| {
-            Error::new(ErrorKind::Start, format!("cannot listen on {addr}")).caused_by(error)
+            let place = app.config().place("server", "listen");
+            let what = format!("{place}: cannot listen on {addr}{}", why_not(addr, error.kind()));
+            Error::new(ErrorKind::Start, what).caused_by(error)
         })?;
         let addr = listener.local_addr()?;
         let Built { service, config, sessions_in, upkeep, figures } = app.build()?;
+        warn_of_lost_cookies(&config);
         let housekeeping = Housekeeping::start(&service, upkeep, config.session.sweep_every)?;
         let admin = AdminSocket::start(&config, &service, figures, &sessions_in)?;
         let engine = Engine {
@@ -199,6 +202,19 @@ pub(crate) fn limits(config: &Config) -> Limits {
     }
 }
 
+/// What to make of a port that cannot be had, in words for whoever starts the program.
+fn why_not(addr: SocketAddr, kind: std::io::ErrorKind) -> &'static str {
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    match kind {
+        AddrInUse => ", where another program listens already",
+        AddrNotAvailable => ", no address of this machine (0.0.0.0 is every one)",
+        PermissionDenied if addr.port() < 1024 => {
+            ": ports below 1024 are for root and for programs with the capability net_bind_service"
+        }
+        _ => "",
+    }
+}
+
 fn timeouts(config: &Config) -> Timeouts {
     Timeouts {
         keep_alive: config.server.keep_alive,
@@ -206,6 +222,20 @@ fn timeouts(config: &Config) -> Timeouts {
         body: config.server.body_timeout,
         body_min_rate: config.server.body_min_rate,
         write: config.server.write_timeout,
+    }
+}
+
+/// Who listens beyond the loopback address and puts no TLS in front gets visitors that seem to
+/// forget everything, and nothing else would say why.
+fn warn_of_lost_cookies(config: &Config) {
+    let is_automatic = config.cookie.secure == CookieSecure::Auto && config.session.use_cookies;
+    if is_automatic && config.cookie_secure() && config.server.trusted_proxies.is_empty() {
+        log::warn!(
+            "{}: beyond a loopback address cookies are Secure, and over plain HTTP browsers drop \
+             them: each visit begins a new session; name the HTTPS proxy in trusted_proxies, or \
+             write [cookie] secure = false",
+            config.place("server", "listen")
+        );
     }
 }
 

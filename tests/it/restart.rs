@@ -163,8 +163,39 @@ fn a_port_in_use_is_an_error_at_start() {
     let (code, words) =
         Process::start(command.env("MAYPOLE_SERVER_LISTEN", &addr)).end_with_words();
     assert_eq!(code, Some(1), "{words}");
-    assert!(words.contains(&format!("cannot listen on {addr}")), "{words}");
+    let told = format!("MAYPOLE_SERVER_LISTEN: [server] listen: cannot listen on {addr}, where");
+    assert!(words.contains(&told), "{words}");
     assert!(words.contains("in use"), "{words}");
+}
+
+#[test]
+fn cookies_that_browsers_will_drop_are_told_at_start() {
+    let everywhere = ("MAYPOLE_SERVER_LISTEN", "0.0.0.0:0");
+    let said = |settings: &[(&str, &str)]| {
+        let directory = TempDir::new();
+        let mut testee = Testee::start(directory.path(), settings);
+        testee.process.words_so_far().join("\n").contains("each visit begins a new session")
+    };
+    assert!(said(&[everywhere]));
+    assert!(!said(&[]), "a loopback address");
+    assert!(!said(&[everywhere, ("MAYPOLE_COOKIE_SECURE", "false")]));
+    assert!(!said(&[everywhere, ("MAYPOLE_SERVER_TRUSTED_PROXIES", "127.0.0.1")]));
+}
+
+#[test]
+fn a_directory_that_cannot_hold_sessions_is_told_with_its_setting() {
+    for (setting, key) in [
+        ("MAYPOLE_SESSION_FILE_PATH", "[session.file] path: the directory /dev/null"),
+        ("MAYPOLE_ADMIN_PATH", "[admin] path: cannot open an admin socket in /dev/null"),
+    ] {
+        let directory = TempDir::new();
+        let mut command = Testee::command(directory.path());
+        let (code, words) = Process::start(command.env(setting, "/dev/null")).end_with_words();
+        assert_eq!(code, Some(1), "{words}");
+        assert!(words.contains(&format!("{setting}: {key}")), "{words}");
+        assert!(words.contains("is not a directory"), "{words}");
+        assert!(!words.contains("session directory"), "it is about one of them: {words}");
+    }
 }
 
 #[test]

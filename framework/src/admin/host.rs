@@ -85,10 +85,11 @@ impl AdminSocket {
             Ok(socket) => Ok(Some(socket)),
             Err(error) => {
                 let what = format!("cannot open an admin socket in {}", dir.display());
-                let error = Error::new(ErrorKind::Start, what).caused_by(error.chain());
                 if config.admin.path.is_some() {
-                    return Err(error);
+                    let what = format!("{}: {what}", config.place("admin", "path"));
+                    return Err(Error::new(ErrorKind::Start, what).caused_by(error.chain()));
                 }
+                let error = Error::new(ErrorKind::Start, what).caused_by(error.chain());
                 log::warn!("{}; `maypole session` cannot reach this server", error.chain());
                 Ok(None)
             }

@@ -86,7 +86,8 @@ pub(crate) fn open_store(
 
 fn open_file(config: &Config) -> Result<Opened> {
     let store = Arc::new(
-        FileStore::open(file_store_options(config)).map_err(|error| at_path("file", &error))?,
+        FileStore::open(file_store_options(config))
+            .map_err(|error| at_path(config, "session.file", &error))?,
     );
     let location = format!("{} (file store)", store.location().display());
     let upkeep = store.sync_interval().map(|every| {
@@ -106,14 +107,16 @@ fn open_file(config: &Config) -> Result<Opened> {
     Ok(Opened { store, location, upkeep, figures: Some(figures) })
 }
 
-/// Names the setting that says where: the directory's name alone does not tell whose it is.
-fn at_path(store: &str, error: &Error) -> Error {
-    Error::new(error.kind(), format!("[session.{store}] path: {}", error.chain()))
+/// Names the setting that says where, and its place: the directory's name alone does not tell whose
+/// it is.
+fn at_path(config: &Config, section: &str, error: &Error) -> Error {
+    Error::new(error.kind(), format!("{}: {}", config.place(section, "path"), error.chain()))
 }
 
 fn open_table(config: &Config) -> Result<Opened> {
     let store = Arc::new(
-        TableStore::open(table_store_options(config)).map_err(|error| at_path("table", &error))?,
+        TableStore::open(table_store_options(config))
+            .map_err(|error| at_path(config, "session.table", &error))?,
     );
     let location =
         format!("memory, with a journal in {} (table store)", store.location().display());

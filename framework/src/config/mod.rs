@@ -179,6 +179,15 @@ impl Config {
         ConfigError::new(origin, section, key, message.into())
     }
 
+    /// Where `key` of `[section]` is written, for errors of the start that are no mistake of the
+    /// text: `config.ini:3: [server] listen`.
+    pub(crate) fn place(&self, section: &str, key: &str) -> String {
+        match self.error(section, key, "").origin {
+            Origin::Default => format!("[{section}] {key}"),
+            origin => format!("{origin}: [{section}] {key}"),
+        }
+    }
+
     /// The error for a `[session] backend` that is none of `stores`.
     pub(crate) fn unknown_backend(&self, stores: &[&str]) -> ConfigError {
         let backend = &self.session.backend;

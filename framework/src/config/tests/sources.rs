@@ -76,6 +76,9 @@ fn the_program_can_refuse_a_value_at_its_line() {
          mean \"file\"?"
     );
     assert_eq!(Config::default().error("session", "backend", "x").origin, Origin::Default);
+    assert_eq!(config.place("session", "backend"), "config.ini:4: [session] backend");
+    assert_eq!(config.place("server", "listen"), "config.ini: [server] listen");
+    assert_eq!(Config::default().place("server", "listen"), "[server] listen");
 }
 
 #[test]

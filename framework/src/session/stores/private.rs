@@ -102,10 +102,10 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
 }
 
 fn refused(path: &Path, reason: &str) -> Error {
-    Error::new(Kind::Start, format!("the session directory {} {reason}", path.display()))
+    Error::new(Kind::Start, format!("the directory {} {reason}", path.display()))
 }
 
 fn cannot(verb: &str, path: &Path, cause: io::Error) -> Error {
-    let message = format!("cannot {verb} the session directory {}", path.display());
+    let message = format!("cannot {verb} the directory {}", path.display());
     Error::new(Kind::Start, message).caused_by(cause)
 }

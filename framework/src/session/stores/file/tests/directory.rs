@@ -56,7 +56,7 @@ fn directories_others_could_reach_are_refused() {
     let file = place.0.join("file");
     super::write_file(&file, b"");
     check_refused(FileStoreOptions::new(&file), "is not a directory");
-    check_refused(FileStoreOptions::new(file.join("below")), "session directory");
+    check_refused(FileStoreOptions::new(file.join("below")), "the directory");
 }
 
 #[test]
