@@ -72,7 +72,9 @@ impl Response {
     /// A body of unknown length, written by `write` from the request's own coroutine.
     ///
     /// The session is committed before the head leaves; what `write` changes in it later needs
-    /// [`Session::save`](crate::Session::save). Each write waits until the client takes the bytes,
+    /// [`Session::save`](crate::Session::save). To a browser that sent the session's cookie it goes
+    /// with `Cache-Control: private, no-store` unless the answer has a `Cache-Control` of its own,
+    /// since `write` may read the session. Each write waits until the client takes the bytes,
     /// for at most `[server] write_timeout`; then it fails and `write` should end with `?`. An
     /// error or a panic cuts the connection, so that the client sees the body is not whole.
     pub fn stream<F>(write: F) -> Self
@@ -220,6 +222,11 @@ impl Response {
 
     pub(crate) fn take_body(&mut self) -> Body {
         std::mem::replace(&mut self.body, Body::Empty)
+    }
+
+    /// Whether the handler still writes the body after the head.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.body, Body::Stream(_))
     }
 
     /// Whether more of the handler runs after the head: a stream or an upgrade.

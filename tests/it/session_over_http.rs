@@ -46,6 +46,18 @@ fn routes(app: &mut App) {
             Ok(())
         }))
     });
+    app.get("/streamed-read", |_ctx| {
+        Response::stream(|out| {
+            write!(out, "{}", session().get_or("n", 0_i64)?)?;
+            Ok(())
+        })
+    });
+    app.get("/streamed-for-all", |_ctx| {
+        Response::stream(|out| Ok(out.write_all(b"news")?)).header("cache-control", "max-age=60")
+    });
+    app.get("/streamed-unsaved", |_ctx| {
+        Response::stream(|_out| session().increment("n", 1).map(drop))
+    });
     app.get("/fails", |ctx| {
         ctx.session.increment("n", 1)?;
         Ok(StatusCode::BAD_GATEWAY)

@@ -13,6 +13,7 @@ pub(super) struct Failures {
     overloads: LogLimit,
     full_stores: LogLimit,
     absent_stores: LogLimit,
+    unsaved: LogLimit,
 }
 
 impl Failures {
@@ -35,6 +36,18 @@ impl Failures {
         log::log!(
             target: "maypole::request", level, request_id = request_id.as_str();
             "{method} {path}: {chain} [{request_id}]{left_out}"
+        );
+    }
+
+    /// The body of an answer, or a socket, left changes in the session that nobody stored.
+    pub(super) fn log_unsaved(&self, ctx: &RequestContext) {
+        let Some(left_out) = self.unsaved.admit() else { return };
+        let request_id = ctx.request_id();
+        let (method, path) = (ctx.method(), ctx.path());
+        log::warn!(
+            target: "maypole::session", request_id = request_id.as_str();
+            "{method} {path}: changes after the response head were not saved; session().save() \
+             stores them [{request_id}]{left_out}"
         );
     }
 }

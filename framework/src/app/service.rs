@@ -146,7 +146,7 @@ impl Service {
             }
         };
         set_parts(ctx, response);
-        if touched {
+        if touched || self.may_read_session_later(ctx, response) {
             forbid_caching(response);
         }
         match cookie {
@@ -156,6 +156,14 @@ impl Service {
                 add_cookie(response, &line);
             }
         }
+    }
+
+    /// A streamed body may read the visitor's session when no header can follow any more. A handler
+    /// that knows better says so by a `Cache-Control` of its own.
+    fn may_read_session_later(&self, ctx: &RequestContext, response: &Response) -> bool {
+        response.is_stream()
+            && ctx.cookie(self.sessions.cookie_name()).is_some()
+            && !response.headers().contains_key(CACHE_CONTROL)
     }
 
     /// The outer layer: what every answer gets, whatever it is by now.
@@ -170,7 +178,9 @@ impl Service {
 
     /// Takes the context out of the coroutine once the last byte is sent.
     pub(crate) fn end(&self, ctx: &RequestContext) {
-        self.sessions.finish(&ctx.session);
+        if self.sessions.finish(&ctx.session) {
+            self.failures.log_unsaved(ctx);
+        }
         swap_context(None);
     }
 

@@ -58,7 +58,7 @@ const ALL: [(Event, &str, Level); 18] = [
     (Event::UnknownOutcome, "outcome of a swap unknown", Level::Warn),
     (Event::Undecodable, "record cannot be read, session is empty", Level::Debug),
     (Event::CreationRefused, "too many new sessions from one address", Level::Warn),
-    (Event::UnsavedChanges, "changes after the response head were not saved", Level::Warn),
+    (Event::UnsavedChanges, "changes after the response head were not saved", Level::Debug),
     (Event::Revoked, "revoked session used", Level::Info),
     (Event::Displaced, "oldest session of a user ended, it had too many", Level::Info),
 ];

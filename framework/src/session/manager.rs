@@ -211,16 +211,18 @@ impl Manager {
     }
 
     /// Ends the session of a stream or an upgrade whose body is complete. Changes that nobody
-    /// saved are lost: a warning and an event tell of it.
-    pub(crate) fn finish(&self, session: &Session) {
-        session.close(|state| {
+    /// saved are lost: an event, and true for whoever can say which request that was.
+    pub(crate) fn finish(&self, session: &Session) -> bool {
+        let lost = session.close(|state| {
             state.socket = None;
-            let Some(open) = &mut state.open else { return };
+            let Some(open) = &mut state.open else { return false };
             open.watching = None;
             if open.is_changed() {
                 self.events.note(Event::UnsavedChanges, open.base.as_ref().map(|base| &base.key));
             }
+            open.is_changed()
         });
+        lost.unwrap_or(false)
     }
 
     fn conclude(&self, state: &mut State, outcome: Outcome) -> Result<Committed> {
@@ -289,7 +291,10 @@ fn store_error(error: StoreError) -> Error {
             (ErrorKind::StoreUnavailable, "the session store gave no answer")
         }
         StoreError::Refused(_) => (ErrorKind::StoreUnavailable, "the session store refuses"),
-        StoreError::Full => (ErrorKind::StoreFull, "no room for a new session"),
+        StoreError::Full => {
+            let what = "no room for a new session ([session] max_sessions and max_total_bytes)";
+            (ErrorKind::StoreFull, what)
+        }
         StoreError::TooLarge => {
             (ErrorKind::SessionTooLarge, "the session is larger than its store takes")
         }

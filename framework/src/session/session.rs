@@ -117,7 +117,8 @@ impl Session {
             None => inner.state.lock(),
         };
         if inner.is_closed.load(Ordering::SeqCst) {
-            let what = "the session is closed: the response of its request was being sent";
+            let what = "the session is closed, its request has been answered; join a child that uses \
+                        it, or start the child with scope";
             return Err(Error::new(ErrorKind::SessionClosed, what));
         }
         verb(&mut state, &inner.manager)

@@ -53,6 +53,38 @@ fn the_first_write_sets_the_cookie_once_on_any_answer() {
 }
 
 #[test]
+fn a_body_that_may_read_the_session_is_kept_from_shared_caches() {
+    let server = shop();
+    let mut browser = server.browser();
+    let privacy = |answer: &crate::support::Answer| {
+        let value = |name| answer.header(name).map(str::to_owned);
+        (value("cache-control"), value("vary"))
+    };
+    let anonymous = browser.get("/streamed-read");
+    assert_eq!((anonymous.text().as_str(), privacy(&anonymous)), ("0", (None, None)));
+    browser.get("/count");
+    let answer = browser.get("/streamed-read");
+    assert_eq!(answer.text(), "1");
+    let private = (Some("private, no-store".to_owned()), Some("Cookie".to_owned()));
+    assert_eq!(privacy(&answer), private, "it holds what only this visitor may see");
+    let answer = browser.get("/streamed-for-all");
+    assert_eq!(privacy(&answer), (Some("max-age=60".to_owned()), None), "the handler knows better");
+}
+
+#[test]
+fn changes_that_a_stream_does_not_save_are_told_with_their_request() {
+    let server = shop();
+    let mut browser = server.browser();
+    browser.get("/count");
+    assert_eq!(browser.get("/streamed-unsaved").status, 200);
+    let told = || crate::support::Journal::lines_with("GET /streamed-unsaved: ");
+    crate::support::wait_until("it is told", crate::support::PATIENCE, || !told().is_empty());
+    let lines = told();
+    assert!(lines[0].starts_with("WARN ") && lines[0].contains("session().save()"), "{lines:?}");
+    assert_eq!(browser.get("/read").text(), "1", "and they are lost");
+}
+
+#[test]
 fn a_5xx_discards_changes_and_sets_no_cookie() {
     let server = shop();
     let mut browser = server.browser();

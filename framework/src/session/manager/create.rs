@@ -36,7 +36,11 @@ impl Manager {
         }
         if !self.limit.admit(addr, now) {
             self.events.note(Event::CreationRefused, None);
-            let what = "too many new sessions from one address";
+            let what = format!(
+                "too many new sessions from one address ([session] new_sessions_per_minute = {}; \
+                 visitors behind one proxy share its address unless trusted_proxies names it)",
+                self.settings.new_sessions_per_minute
+            );
             return Err(Error::new(ErrorKind::Overloaded, what));
         }
         let created = self.place_new(open, now)?;
