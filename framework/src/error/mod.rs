@@ -88,7 +88,8 @@ impl Error {
         }
     }
 
-    /// An error the client sees as `status`; `cause` goes to the log, never to the client.
+    /// An error the client sees as `status`; `cause` goes to the log, never to the client. Below 500
+    /// it is the client's affair and logged at the level `debug` only.
     ///
     /// ```
     /// use maypole::{Error, StatusCode};
