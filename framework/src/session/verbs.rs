@@ -19,7 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 const MAX_KEY_BYTES: usize = 255;
 
 impl Session {
-    /// The value under `key`, with this request's own changes; `None` if there is none.
+    /// The value under `key`, with this request's own changes; `None` if there is none. A number is
+    /// read as it was stored: an integer is no `f64`, and 2.0 no integer.
     ///
     /// # Errors
     /// `SessionValue` if the value is no `T`: it names key, expected and found; other keys stay
