@@ -5,6 +5,8 @@ use super::head::{BodyLength, Span};
 use super::host::is_valid_host;
 use super::refusal::Refusal;
 
+const NOT_CHUNKED: Refusal = Refusal::bad_request("chunked is not the final transfer coding");
+
 /// What the header lines seen so far say about framing, connection and authority.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
@@ -54,10 +56,10 @@ impl Fields {
     }
 
     fn note_expect(&mut self, value: &[u8]) {
-        if value.eq_ignore_ascii_case(b"100-continue") {
-            self.expects_continue = true;
-        } else {
-            self.expects_other = true;
+        for expectation in list(value).filter(|expectation| !expectation.is_empty()) {
+            let is_known = expectation.eq_ignore_ascii_case(b"100-continue");
+            self.expects_continue |= is_known;
+            self.expects_other |= !is_known;
         }
     }
 
@@ -88,7 +90,7 @@ impl Fields {
                 return Err(Refusal::bad_request("malformed Transfer-Encoding"));
             }
             if self.is_chunked {
-                return Err(Refusal::bad_request("chunked is not the final transfer coding"));
+                return Err(NOT_CHUNKED);
             }
             if coding.eq_ignore_ascii_case(b"chunked") {
                 self.is_chunked = true;
@@ -108,6 +110,8 @@ impl Fields {
             (None, true) if is_http10 => {
                 Err(Refusal::bad_request("Transfer-Encoding in an HTTP/1.0 request"))
             }
+            // Where the body ends nobody can tell then (RFC 9112, 6.3).
+            (None, true) if !self.is_chunked => Err(NOT_CHUNKED),
             (None, true) if self.has_unknown_coding => {
                 Err(Refusal::not_implemented("unknown transfer coding"))
             }

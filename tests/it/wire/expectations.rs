@@ -67,6 +67,21 @@ fn another_expectation_is_417() {
     let server = ground();
     let other = ASKING.replace("100-continue", "a-miracle") + "Content-Length: 5\r\n\r\nhello";
     check(&server, other, "417 unknown expectation\nclosed");
+    let more = ASKING.replace("100-continue", "100-continue, a-miracle") + "\r\n";
+    check(&server, more, "417 unknown expectation\nclosed");
+}
+
+/// A list (RFC 9110, 10.1.1 and 5.6.1), in one line or in several.
+#[test]
+fn an_expectation_may_be_said_twice_or_not_at_all() {
+    let server = ground();
+    for list in ["100-continue, 100-Continue", "100-continue\r\nExpect: 100-continue", "", " , "] {
+        let head = ASKING.replace("100-continue", list) + "Content-Length: 5\r\n\r\nhello";
+        check(&server, head, "200 hello\nopen");
+    }
+    let mut wire = server.connect();
+    wire.send(ASKING.replace("100-continue", ", 100-continue,") + "Content-Length: 5\r\n\r\n");
+    assert_eq!(wire.answer().status, 100);
 }
 
 #[test]
