@@ -36,7 +36,12 @@ impl BodyError {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed(status, _) => status,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Cut => return Error::new(ErrorKind::Disconnected, "the client has gone"),
+            // Nobody may be there to read it, but logs tell the server's faults by the status.
+            Self::Cut => {
+                let mut error = Error::new(ErrorKind::Disconnected, "the client has gone");
+                error.inner.status = Some(StatusCode::BAD_REQUEST);
+                return error;
+            }
             Self::Closed => {
                 return Error::new(ErrorKind::Internal, "the request's body was read too late");
             }

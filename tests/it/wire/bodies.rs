@@ -110,6 +110,42 @@ fn the_answer_arrives_though_the_client_is_still_sending() {
     }
 }
 
+/// A client that looks for the answer only when all is sent must be able to send all: a reset in the
+/// middle would take the answer from it (RFC 9112, 9.6).
+#[test]
+fn who_sends_everything_first_reads_the_answer_then() {
+    let server = ground();
+    let size = 16 * 1024 * 1024;
+    for (request, status) in [
+        (format!("POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"), 200),
+        (format!("POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"), 413),
+        (format!("POST /small HTTP/1.1\r\nContent-Length: {size}\r\n\r\n"), 400),
+    ] {
+        let mut wire = server.connect();
+        wire.send(request);
+        assert!(wire.try_send(vec![b'x'; size]), "no reset while it sends");
+        let answer = wire.answer();
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")));
+        wire.expect_end();
+    }
+}
+
+#[test]
+fn a_body_that_is_cut_off_is_the_clients_fault() {
+    let server = ground();
+    for cut in [
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+    ] {
+        let mut wire = server.connect();
+        wire.send(cut);
+        wire.finish_sending();
+        let answer = wire.answer();
+        assert_eq!((answer.status, answer.header("connection")), (400, Some("close")), "{cut:?}");
+        wire.expect_end();
+    }
+}
+
 #[test]
 fn a_body_that_is_cut_off_makes_no_request() {
     let server = ground();
