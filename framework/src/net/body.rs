@@ -106,6 +106,14 @@ impl ConnectionBody {
         }
     }
 
+    /// Asks for the body, if the client waits for that; a failure shows itself at the next read.
+    pub(super) fn invite(&self) {
+        let mut reader = self.reader.lock();
+        if let Err(failure) = reader.invite() {
+            reader.failure.get_or_insert(failure);
+        }
+    }
+
     /// Reads and throws away the rest, within the bound.
     pub(super) fn discard(&self) -> BodyEnd {
         let mut reader = self.reader.lock();
@@ -204,13 +212,19 @@ impl Reader {
         }
     }
 
-    /// Waits for more bytes; asks for them first, if the client waits to be asked.
-    fn receive(&mut self) -> Result<(), BodyError> {
+    fn invite(&mut self) -> Result<(), BodyError> {
         let Some(socket) = &self.socket else { return Err(BodyError::Closed) };
         if std::mem::take(&mut self.continue_due) {
             let asked = socket.write_all(CONTINUE, self.timeouts.write);
             asked.map_err(|_| BodyError::Cut)?;
         }
+        Ok(())
+    }
+
+    /// Waits for more bytes; asks for them first, if the client waits to be asked.
+    fn receive(&mut self) -> Result<(), BodyError> {
+        self.invite()?;
+        let Some(socket) = &self.socket else { return Err(BodyError::Closed) };
         if self.started_ms == 0 {
             self.started_ms = ticks::now_ms();
         }

@@ -50,6 +50,9 @@ impl Connection<'_> {
         // What follows an upgrade begins behind the request's body; where that does not end, there
         // is no place to begin.
         let upgrades = response.is_upgrade();
+        if upgrades && let Some(body) = &self.body {
+            body.invite();
+        }
         if upgrades && !self.end_body(true) {
             let reason = "the body of a request for an upgrade did not end";
             response = Error::request(StatusCode::BAD_REQUEST, reason).into_response();

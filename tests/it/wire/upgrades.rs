@@ -72,6 +72,24 @@ fn a_body_before_the_upgrade_is_no_part_of_the_new_protocol() {
     assert_eq!(wire.take(5), b"hello");
 }
 
+/// RFC 9110, 7.8: first the 100, then the 101.
+#[test]
+fn who_waits_to_be_asked_for_the_body_is_asked_before_the_switch() {
+    let server = echoing();
+    let ask = ASK.replace("GET", "POST");
+    for (framing, body) in [
+        ("Content-Length: 4\r\n\r\n", "body"),
+        ("Transfer-Encoding: chunked\r\n\r\n", "4\r\nbody\r\n0\r\n\r\n"),
+    ] {
+        let mut wire = server.connect();
+        wire.send(ask.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n") + framing);
+        assert_eq!(wire.answer().head, "HTTP/1.1 100 Continue\r\n\r\n");
+        wire.send(format!("{body}one q"));
+        assert_eq!(wire.answer().status, 101);
+        assert_eq!(wire.rest(), b"bye");
+    }
+}
+
 #[test]
 fn no_request_is_answered_after_the_new_protocol_ends() {
     let server = echoing();
