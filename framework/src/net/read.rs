@@ -9,10 +9,10 @@ use http::StatusCode;
 use super::Engine;
 use super::body::{BodyEnd, ConnectionBody};
 use super::buffers::{Buffers, READ_BYTES};
-use super::write::{FAREWELL_TIMEOUT, Sent};
+use super::write::Sent;
 use crate::context::BodySource;
 use crate::http::{BodyLength, Refusal, RequestHead, parse_head_from};
-use crate::runtime::{Carry, Ending, IdleWait, Socket, ticks};
+use crate::runtime::{Carry, Ending, Farewell, IdleWait, Socket, ticks};
 
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 /// How long the peer gets to read a last answer before the socket is closed under its request.
@@ -221,9 +221,9 @@ impl<'a> Connection<'a> {
         let bytes = self.input.unread().to_vec();
         let keep_alive_ms = ticks::millis(self.engine.timeouts.keep_alive);
         let (deadline_ms, farewell) = if bytes.is_empty() {
-            (ticks::now_ms().saturating_add(keep_alive_ms), &[][..])
+            (ticks::now_ms().saturating_add(keep_alive_ms), None)
         } else {
-            (self.head_deadline_ms, super::write::REFUSED_SLOW)
+            (self.head_deadline_ms, Some(super::write::refused_slow as Farewell))
         };
         let carry =
             Carry { bytes, requests: self.requests, head_deadline_ms: self.head_deadline_ms };

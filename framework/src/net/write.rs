@@ -13,8 +13,8 @@ use super::upgraded::UpgradedSocket;
 use crate::context::RequestContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{
-    BodyCoding, Refusal, ResponseHead, ResponseLength, encode_head, imf_fixdate, push_chunk,
-    push_last_chunk,
+    BodyCoding, Refusal, ResponseHead, ResponseHeaders, ResponseLength, encode_head, imf_fixdate,
+    push_chunk, push_last_chunk,
 };
 use crate::into_response::IntoResponse;
 use crate::response::{Body, BodySink, BodyWriter, Response, StreamBody, UpgradeBody};
@@ -24,9 +24,6 @@ use crate::upgrade::{Line, Upgraded};
 /// Sent to a connection over the limit, before it is closed.
 pub(crate) const REFUSED_FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
     content-length: 0\r\nconnection: close\r\n\r\n";
-/// Sent to a parked connection whose request head did not arrive in time.
-pub(super) const REFUSED_SLOW: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 /// How long a client that is refused gets to take the refusal.
 pub(super) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bodies up to this size are copied behind their head; larger ones are written from where they
@@ -200,12 +197,13 @@ impl Connection<'_> {
     pub(super) fn refuse(mut self, refusal: &Refusal) -> Ending {
         let peer = self.socket.peer().ip();
         self.engine.service.log_refusal(peer, refusal.status, refusal.reason);
+        let is_head_request = asks_for_the_head(self.input.unread());
         let error = Error::request(refusal.status, refusal.reason);
         let response = error.into_response();
         self.refresh_date();
         self.output.clear();
         let body = response.body_bytes().unwrap_or_default();
-        let _ = encode_head(
+        let encoded = encode_head(
             &mut self.output,
             &ResponseHead {
                 status: response.status(),
@@ -213,17 +211,40 @@ impl Connection<'_> {
                 length: ResponseLength::Exact(body.len() as u64),
                 date: &self.date.1,
                 is_http10: false,
-                is_head_request: false,
+                is_head_request,
                 keep_alive: false,
             },
         );
-        self.output.extend_from_slice(body);
+        if encoded.body != BodyCoding::None {
+            self.output.extend_from_slice(body);
+        }
         self.socket.clear_deadline();
         if self.socket.write_all(&self.output, FAREWELL_TIMEOUT).is_err() {
             return Ending::Close;
         }
         self.close()
     }
+}
+
+/// Sent to a parked connection whose request head did not arrive in time.
+pub(super) fn refused_slow(now: u64) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let head = ResponseHead {
+        status: StatusCode::REQUEST_TIMEOUT,
+        headers: ResponseHeaders::Few { content_type: None, is_private: false },
+        length: ResponseLength::Exact(0),
+        date: &imf_fixdate(now),
+        is_http10: false,
+        is_head_request: false,
+        keep_alive: false,
+    };
+    let _ = encode_head(&mut answer, &head);
+    answer
+}
+
+/// Whether what was refused began as a HEAD request, whose answer has no content in any case.
+fn asks_for_the_head(unread: &[u8]) -> bool {
+    unread.strip_prefix(b"\r\n").unwrap_or(unread).starts_with(b"HEAD ")
 }
 
 fn gone(error: io::Error) -> Error {

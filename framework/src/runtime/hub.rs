@@ -54,8 +54,11 @@ pub(crate) enum Ending {
     /// Close the socket.
     Close,
     /// Wait without a coroutine until bytes arrive or the deadline passes; then `farewell` is sent.
-    Park { carry: Carry, deadline_ms: u64, farewell: &'static [u8] },
+    Park { carry: Carry, deadline_ms: u64, farewell: Option<Farewell> },
 }
+
+/// Composes the last bytes of a connection at their time, given in seconds since 1970.
+pub(crate) type Farewell = fn(u64) -> Vec<u8>;
 
 type Serve = dyn Fn(&Arc<Socket>, Carry) -> Ending + Send + Sync;
 
@@ -92,7 +95,7 @@ struct Parked {
     link: Link,
     peer: SocketAddr,
     deadline_ms: u64,
-    farewell: &'static [u8],
+    farewell: Option<Farewell>,
     carry: Carry,
 }
 
@@ -200,7 +203,7 @@ impl Hub {
             link: Link::New(stream),
             peer,
             deadline_ms,
-            farewell: &[],
+            farewell: None,
             carry: Carry::default(),
         };
         if station.park(parked, add).is_err() {
@@ -333,7 +336,10 @@ impl Hub {
                 ended.extend(keys.into_iter().filter_map(|key| slots.remove(key)));
             });
             self.connections.fetch_sub(ended.len(), Ordering::AcqRel);
-            ended.iter().for_each(|parked| refuse(parked.link.stream(), parked.farewell));
+            for parked in &ended {
+                let farewell = parked.farewell.map(|compose| compose(ticks::unix_secs()));
+                refuse(parked.link.stream(), &farewell.unwrap_or_default());
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ mod wake;
 pub(crate) use acceptor::{Acceptor, Listener};
 pub(crate) use client::ClientSocket;
 pub(crate) use files::read_cached;
-pub(crate) use hub::{Carry, Ending, Hub, HubSettings};
+pub(crate) use hub::{Carry, Ending, Farewell, Hub, HubSettings};
 pub(crate) use keeper::{Kept, keep, thread};
 pub(crate) use local::{
     Context, current_context, here, is_coroutine, is_on_pool, swap_context, with_context,

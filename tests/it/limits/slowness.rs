@@ -93,7 +93,13 @@ fn a_head_that_stops_is_408() {
     for start in ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\n", "\r\n"] {
         let mut wire = server.connect();
         wire.send(start);
-        assert_eq!(wire.answer().status, 408, "{start:?}");
+        let answer = wire.answer();
+        assert_eq!(answer.status, 408, "{start:?}");
+        assert!(
+            answer.header("date").is_some_and(|date| date.ends_with(" GMT")),
+            "{}",
+            answer.head
+        );
         wire.expect_end();
     }
     // Also for the second request of a connection.

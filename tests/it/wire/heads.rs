@@ -44,6 +44,22 @@ fn head_gets_the_head_of_get_and_nothing_else() {
 }
 
 #[test]
+fn a_head_request_that_is_refused_gets_no_content_either() {
+    let server = ground();
+    for (request, status) in [
+        ("HEAD / HTTP/1.1\r\n\r\n", "400 Bad Request"),
+        ("\r\nHEAD / HTTP/1.1\r\n\r\n", "400 Bad Request"),
+        ("HEAD /%00 HTTP/1.1\r\nHost: x\r\n\r\n", "400 Bad Request"),
+        ("HEAD / HTTP/2.0\r\nHost: x\r\n\r\n", "505 HTTP Version Not Supported"),
+    ] {
+        let answer = talk(&server, request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        assert!(answer.ends_with("connection: close\r\n\r\n"), "{request:?}: {answer}");
+        assert!(!answer.contains("content-length: 0"), "as long as to GET: {answer}");
+    }
+}
+
+#[test]
 fn a_status_without_content_has_neither_length_nor_body() {
     let server = ground();
     for (path, status) in [
