@@ -48,8 +48,12 @@ fn content_type(path: &Path) -> String {
 
 fn send(ctx: &RequestContext, opened: Opened, content_type: &str) -> Result<Response> {
     let Opened { file, length, modified } = opened;
-    if is_unmodified(ctx, modified) {
-        return with_modified(Response::empty(StatusCode::NOT_MODIFIED), modified);
+    match conditions(ctx, modified.map(unix_secs)) {
+        StatusCode::OK => {}
+        StatusCode::NOT_MODIFIED => {
+            return with_modified(Response::empty(StatusCode::NOT_MODIFIED), modified);
+        }
+        failed => return Err(Error::with_status(failed, "the file is not as the client wants it")),
     }
     let mut response = Response::file(file, length);
     if let Ok(value) = HeaderValue::from_str(content_type) {
@@ -88,13 +92,37 @@ pub(super) fn missing(error: io::Error) -> Error {
     }
 }
 
-/// HTTP dates have whole seconds (RFC 9110, 13.1.3).
-fn is_unmodified(ctx: &RequestContext, modified: Option<SystemTime>) -> bool {
-    let since =
-        ctx.header("if-modified-since").and_then(|date| httpdate::parse_http_date(date).ok());
-    let (Some(since), Some(modified)) = (since, modified) else { return false };
-    let readable = matches!(*ctx.method(), http::Method::GET | http::Method::HEAD);
-    readable && ctx.header("if-none-match").is_none() && unix_secs(modified) <= unix_secs(since)
+/// What the conditions of the request make of a file that is there: 200, 304 or 412, looked at in
+/// the order of RFC 9110, 13.2.2. A file has a date, in whole seconds, and no entity tag, so that
+/// only `*` matches it.
+fn conditions(ctx: &RequestContext, modified: Option<u64>) -> StatusCode {
+    if !matches!(*ctx.method(), http::Method::GET | http::Method::HEAD) {
+        return StatusCode::OK;
+    }
+    let says_any = |name| ctx.head().header_all(name).any(|value| value == b"*");
+    let is_there = |name| ctx.head().header_all(name).next().is_some();
+    let is_newer_than =
+        |name| modified.zip(only_date(ctx, name)).map(|(modified, date)| modified > date);
+    if is_there("if-match") {
+        if !says_any("if-match") {
+            return StatusCode::PRECONDITION_FAILED;
+        }
+    } else if is_newer_than("if-unmodified-since") == Some(true) {
+        return StatusCode::PRECONDITION_FAILED;
+    }
+    let is_fresh = if is_there("if-none-match") {
+        says_any("if-none-match")
+    } else {
+        is_newer_than("if-modified-since") == Some(false)
+    };
+    if is_fresh { StatusCode::NOT_MODIFIED } else { StatusCode::OK }
+}
+
+/// Several dates are none, as is one that cannot be read: the condition is passed over.
+fn only_date(ctx: &RequestContext, name: &str) -> Option<u64> {
+    let mut values = ctx.head().header_all(name);
+    let value = values.next().filter(|_| values.next().is_none())?;
+    httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok().map(unix_secs)
 }
 
 fn unix_secs(time: SystemTime) -> u64 {

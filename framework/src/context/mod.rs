@@ -341,14 +341,16 @@ impl RequestContext {
     }
 
     /// Answers with a file: `Content-Type` by its name, `Last-Modified`, and `304 Not Modified`
-    /// where the client's copy is fresh. It is read on the blocking pool, piece by piece.
+    /// where the client's copy is fresh. It is read on the blocking pool, piece by piece. The
+    /// conditions of a GET or HEAD are looked at (RFC 9110, 13); `Range` is not, which is allowed.
     ///
     /// The path is yours to check. For one that a client sent there is
     /// [`file_in`](Self::file_in): joining it to a directory does not keep it there (an absolute
     /// path in a `{*path}` replaces what it is joined to).
     ///
     /// # Errors
-    /// 404 when there is no such regular file, 403 when it may not be read.
+    /// 404 when there is no such regular file, 403 when it may not be read, 412 when it is not as a
+    /// condition of the request wants it.
     pub fn file(&self, path: impl Into<PathBuf>) -> Result<Response> {
         file::answer(self, path.into())
     }
@@ -368,7 +370,7 @@ impl RequestContext {
     /// # Errors
     /// 404 when there is no such regular file, or it may not be read: never 403, which would tell
     /// what exists. A directory that is missing is a 404 too, with a warning in the log, once a
-    /// second at most.
+    /// second at most. 412 as for [`file`](Self::file).
     ///
     /// # Examples
     /// ```

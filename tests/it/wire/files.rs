@@ -65,6 +65,47 @@ fn a_file_the_client_has_is_304() {
     check(&server, since("yesterday"), "200 hello\nopen");
 }
 
+/// RFC 9110, 13.2: evaluated in this order, and always. A file has a date and no entity tag.
+#[test]
+fn conditions_on_a_file_are_looked_at() {
+    let (server, _directory) = files();
+    let modified = {
+        let answer = server.connect().get("/file/a.txt");
+        answer.header("last-modified").expect("a date").to_owned()
+    };
+    let early = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for (conditions, status) in [
+        ("If-Match: *".to_owned(), 200),
+        ("If-Match: \"a\"".to_owned(), 412),
+        ("If-Match: W/\"a\", \"b\"".to_owned(), 412),
+        (format!("If-Match: \"a\"\r\nIf-Modified-Since: {modified}"), 412),
+        (format!("If-Match: *\r\nIf-Unmodified-Since: {early}"), 200),
+        (format!("If-Unmodified-Since: {early}"), 412),
+        (format!("If-Unmodified-Since: {modified}"), 200),
+        ("If-Unmodified-Since: Fri, 01 Jan 2100 00:00:00 GMT".to_owned(), 200),
+        ("If-Unmodified-Since: yesterday".to_owned(), 200),
+        (format!("If-Unmodified-Since: {early}\r\nIf-Unmodified-Since: {early}"), 200),
+        ("If-None-Match: *".to_owned(), 304),
+        (format!("If-None-Match: *\r\nIf-Modified-Since: {early}"), 304),
+        ("If-None-Match: \"a\", \"b\"".to_owned(), 200),
+        (format!("If-None-Match: \"a\"\r\nIf-Modified-Since: {modified}"), 200),
+        (format!("If-Modified-Since: {modified}\r\nIf-Modified-Since: {modified}"), 200),
+        (format!("If-Unmodified-Since: {modified}\r\nIf-Modified-Since: {modified}"), 304),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let request = get("a.txt").replace("GET", method);
+            let request = request.replace("\r\n\r\n", &format!("\r\n{conditions}\r\n\r\n"));
+            let mut wire = server.connect();
+            wire.send(request);
+            let answer = wire.try_answer_to(method == "HEAD").expect("an answer");
+            assert_eq!(answer.status, status, "{method} {conditions:?}");
+        }
+    }
+    // What is not there has no condition (13.2.1).
+    let missing = get("nothing").replace("\r\n\r\n", "\r\nIf-Match: *\r\n\r\n");
+    check(&server, missing, "404 404 Not Found\nopen");
+}
+
 #[test]
 fn a_large_file_arrives_whole() {
     let (server, _directory) = files();
