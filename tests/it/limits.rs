@@ -2,5 +2,6 @@
 //! others are served meanwhile.
 
 mod crowds;
+mod floods;
 mod parking;
 mod slowness;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use may::io::{CoIo, WaitIo, WaitIoWaker};
@@ -17,6 +17,7 @@ use slotmap::DefaultKey;
 use super::hub::Hub;
 use super::stack;
 use super::ticks;
+use super::time::give_way_to_all;
 use super::wake::Waker;
 
 /// The kernel's socket, registered with may.
@@ -36,6 +37,10 @@ impl Patience {
         Self { usual: limit, draining: limit }
     }
 }
+
+/// Reads and writes without a wait after which others get their turn: a peer that never pauses, on
+/// either side, would keep a worker to itself.
+const READY_IN_A_ROW: u32 = 64;
 
 /// What may's wait tells when nothing but its waker ended it (may 0.3.51).
 const WOKEN: usize = 0x8000_0000;
@@ -87,6 +92,8 @@ pub(crate) struct Socket {
     drained: AtomicBool,
     /// The peer closed, reset or failed: no event will come any more, only reads tell.
     ended: AtomicBool,
+    /// Reads and writes since the last wait.
+    ready_in_a_row: AtomicU32,
     pub(super) watch: Arc<Watch>,
     pub(super) hub: Arc<Hub>,
     pub(super) station: usize,
@@ -112,6 +119,7 @@ impl Socket {
             peer,
             drained: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            ready_in_a_row: AtomicU32::new(0),
             watch,
             hub,
             station,
@@ -164,6 +172,7 @@ impl Socket {
                 self.wait()?;
             }
             if let Some(count) = self.try_read(buffer)? {
+                self.pause_now_and_then();
                 return Ok(count);
             }
         }
@@ -173,6 +182,7 @@ impl Socket {
     pub(crate) fn wait_idle(&self) -> io::Result<IdleWait> {
         if !self.is_drained() {
             self.watch.idle_since_ms.store(0, Ordering::Relaxed);
+            self.pause_now_and_then();
             return Ok(IdleWait::Ready);
         }
         let now = ticks::now_ms();
@@ -237,6 +247,7 @@ impl Socket {
                     if timed_by.take().is_some() {
                         self.clear_deadline();
                     }
+                    self.pause_now_and_then();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.await_room(patience, &mut timed_by)?;
@@ -328,9 +339,20 @@ impl Socket {
         self.stream.as_ref().map(RawStream::inner).ok_or_else(|| ErrorKind::NotConnected.into())
     }
 
+    fn pause_now_and_then(&self) {
+        let count = self.ready_in_a_row.load(Ordering::Relaxed);
+        if count < READY_IN_A_ROW {
+            self.ready_in_a_row.store(count + 1, Ordering::Relaxed);
+        } else {
+            self.ready_in_a_row.store(0, Ordering::Relaxed);
+            give_way_to_all();
+        }
+    }
+
     /// Parks the coroutine until something happens to the socket; spurious wakes are possible.
     fn wait(&self) -> io::Result<()> {
         self.check_deadline()?;
+        self.ready_in_a_row.store(0, Ordering::Relaxed);
         let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
         let flags = stream.wait_io();
         let over = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
