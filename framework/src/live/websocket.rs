@@ -179,7 +179,7 @@ impl WebSocket {
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when RFC 6455 lets no server send this code (1000 to 1003, 1007 to
-    /// 1009, 1011 to 1014 and 3000 to 4999 may be sent) or `reason` is longer than 123 bytes.
+    /// 1009, 1011 to 1013 and 3000 to 4999 may be sent) or `reason` is longer than 123 bytes.
     pub fn close(&mut self, code: u16, reason: &str) -> Result<()> {
         if !may_close_with(code, reason) {
             let message = format!("a WebSocket cannot be closed with code {code} and this reason");

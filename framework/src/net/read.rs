@@ -28,6 +28,8 @@ pub(super) struct Connection<'a> {
     pub(super) date: (u64, [u8; 29]),
     /// A body that ends with the connection broke off: its end must not look like a good one.
     pub(super) is_cut_short: bool,
+    /// The client takes nothing any more: no last answer has to arrive.
+    pub(super) is_gone: bool,
     requests: u32,
     head_deadline_ms: u64,
 }
@@ -91,6 +93,7 @@ impl<'a> Connection<'a> {
             body: None,
             date: (0, [0; 29]),
             is_cut_short: false,
+            is_gone: false,
             requests: carry.requests,
             head_deadline_ms: carry.head_deadline_ms,
         }
@@ -239,7 +242,7 @@ impl<'a> Connection<'a> {
         }
         // The upgraded connection was handed to a child, which goes on with it; it closes with the
         // child's handle. Two coroutines that wait for one socket would lose one of them.
-        if Arc::strong_count(self.socket) > 1 {
+        if Arc::strong_count(self.socket) > 1 || self.is_gone {
             return Ending::Close;
         }
         self.socket.shutdown_write();

@@ -91,6 +91,7 @@ impl Connection<'_> {
             Err(error) => {
                 self.engine.service.log_broken(ctx, &error);
                 self.is_cut_short |= encoded.body == BodyCoding::UntilClose;
+                self.is_gone = error.is_disconnected();
                 (0, false)
             }
         };
