@@ -27,7 +27,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::into_response::IntoResponse;
 use crate::live::Topics;
 use crate::middleware::{Endpoint, Next};
-use crate::response::Response;
 use crate::server::{Server, stop_signals};
 use crate::session::SessionStore;
 use crate::testing::TestClient;
@@ -184,9 +183,23 @@ impl App {
 
     /// Runs `middleware` around every request, also those no route answers. The one registered
     /// first is outermost.
-    pub fn with<F>(&mut self, middleware: F)
+    ///
+    /// ```
+    /// use maypole::prelude::*;
+    ///
+    /// let mut app = App::with_defaults();
+    /// app.with(|ctx, next| {
+    ///     ctx.session.require_user()?; // or 403; `?` works as in a handler
+    ///     Ok(next.run(ctx))
+    /// });
+    /// app.get("/", |_ctx| "for users");
+    /// assert_eq!(app.test_client()?.get("/").send().status(), 403);
+    /// # Ok::<(), maypole::Error>(())
+    /// ```
+    pub fn with<F, R>(&mut self, middleware: F)
     where
-        F: Fn(&RequestContext, Next<'_>) -> Response + Send + Sync + 'static,
+        F: Fn(&RequestContext, Next<'_>) -> R + Send + Sync + 'static,
+        R: IntoResponse,
     {
         self.root.with(middleware);
     }

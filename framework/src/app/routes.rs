@@ -9,7 +9,6 @@ use http::Method;
 use crate::context::RequestContext;
 use crate::into_response::IntoResponse;
 use crate::middleware::{Endpoint, Middleware, Next};
-use crate::response::Response;
 
 /// A registered route, for its options.
 ///
@@ -32,11 +31,12 @@ pub struct Route {
 
 impl Route {
     /// Runs `middleware` around this route alone, inside that of its groups and of the app.
-    pub fn with<F>(&mut self, middleware: F) -> &mut Self
+    pub fn with<F, R>(&mut self, middleware: F) -> &mut Self
     where
-        F: Fn(&RequestContext, Next<'_>) -> Response + Send + Sync + 'static,
+        F: Fn(&RequestContext, Next<'_>) -> R + Send + Sync + 'static,
+        R: IntoResponse,
     {
-        self.middleware.push(Arc::new(middleware));
+        self.middleware.push(erased(middleware));
         self
     }
 
@@ -52,6 +52,14 @@ impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Route({} {})", self.method, self.pattern)
     }
+}
+
+fn erased<F, R>(middleware: F) -> Arc<Middleware>
+where
+    F: Fn(&RequestContext, Next<'_>) -> R + Send + Sync + 'static,
+    R: IntoResponse,
+{
+    Arc::new(move |ctx: &RequestContext, next: Next<'_>| middleware(ctx, next).into_response())
 }
 
 /// Routes with a common beginning and common middleware; see [`App::group`](crate::App::group).
@@ -148,11 +156,12 @@ impl Group {
     }
 
     /// Runs `middleware` around every route of this group, also those registered before.
-    pub fn with<F>(&mut self, middleware: F) -> &mut Self
+    pub fn with<F, R>(&mut self, middleware: F) -> &mut Self
     where
-        F: Fn(&RequestContext, Next<'_>) -> Response + Send + Sync + 'static,
+        F: Fn(&RequestContext, Next<'_>) -> R + Send + Sync + 'static,
+        R: IntoResponse,
     {
-        self.middleware.push(Arc::new(middleware));
+        self.middleware.push(erased(middleware));
         self
     }
 
