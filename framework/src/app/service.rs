@@ -43,11 +43,8 @@ impl Service {
     /// Makes the context of a request and puts it in place for the coroutine. The session is not
     /// loaded.
     pub(crate) fn begin(&self, incoming: Incoming) -> Arc<RequestContext> {
-        let name = self.sessions.cookie_name();
-        let cookies = incoming.head.cookies();
-        let values = cookies.filter(|(found, _)| *found == name).map(|(_, value)| value);
         let addr = self.environment.client(&incoming.head, incoming.peer.ip()).addr;
-        let session = self.sessions.open(values, Some(addr));
+        let session = self.sessions.begin(incoming.head.cookies(), Some(addr));
         let ctx = RequestContext::new(incoming, session, Arc::clone(&self.environment));
         let ctx = Arc::new(ctx);
         let context: Context = Arc::<RequestContext>::clone(&ctx);
@@ -125,7 +122,7 @@ impl Service {
     }
 
     /// Saves the session before the head leaves. A failure replaces the answer (503 or 500) and
-    /// sends no cookie, unless an earlier save in the request made one due.
+    /// leaves the session's cookie alone, unless an earlier save in the request made one due.
     pub(crate) fn commit_session(&self, ctx: &RequestContext, response: &mut Response) {
         let outcome = match response.status().is_server_error() {
             true => Outcome::Discard,
@@ -138,23 +135,17 @@ impl Service {
                 let message = format!("saving the session panicked: {panic}");
                 Err(Error::new(ErrorKind::Internal, message))
             });
-        let (touched, cookie) = match committed {
-            Ok(commit) => (commit.touched, commit.cookie),
-            Err(error) => {
-                *response = error.into_response();
-                (true, self.sessions.cookie_after_failure(&ctx.session))
-            }
-        };
+        let committed = committed.unwrap_or_else(|error| {
+            *response = error.into_response();
+            self.sessions.after_failure(&ctx.session)
+        });
         set_parts(ctx, response);
-        if touched || self.may_read_session_later(ctx, response) {
+        if committed.touched {
             forbid_caching(response);
         }
-        match cookie {
-            CookieChange::None => {}
-            CookieChange::Set(line) | CookieChange::Delete(line) => {
-                drop_cookie(response, self.sessions.cookie_name());
-                add_cookie(response, &line);
-            }
+        change_cookie(response, self.sessions.cookie_name(), committed.cookie);
+        if committed.successor != CookieChange::None {
+            change_cookie(response, &self.sessions.successor_name(), committed.successor);
         }
     }
 
@@ -299,6 +290,16 @@ fn forbid_caching(response: &mut Response) {
     };
     if !headers.get_all(VARY).iter().any(names_cookie) {
         headers.append(VARY, HeaderValue::from_static(PRIVATE_VARY));
+    }
+}
+
+fn change_cookie(response: &mut Response, name: &str, change: CookieChange) {
+    match change {
+        CookieChange::None => {}
+        CookieChange::Set(line) | CookieChange::Delete(line) => {
+            drop_cookie(response, name);
+            add_cookie(response, &line);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::into_response::Redirect;
 use crate::response::Response;
 use crate::runtime::sync::ShortLock;
 use crate::runtime::{Context, current_context};
-use crate::session::Session;
+use crate::session::{Session, is_session_cookie};
 
 /// The request a handler answers. `ctx` is always a shared reference to it; children made with
 /// [`spawn`](crate::spawn) and [`scope`](crate::scope) reach the same one by [`request()`].
@@ -329,9 +329,9 @@ impl RequestContext {
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when name or value cannot be sent as a cookie, or the name is that
-    /// of the session's cookie.
+    /// of the session's cookie, or the same with `-next`.
     pub fn set_cookie(&self, cookie: &cookie::Cookie<'_>) -> Result<()> {
-        if cookie.name() == self.environment.session_cookie {
+        if is_session_cookie(cookie.name(), &self.environment.session_cookie) {
             let message = "the session's cookie is set by the framework alone";
             return Err(Error::new(ErrorKind::Internal, message));
         }

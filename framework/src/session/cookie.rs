@@ -20,6 +20,15 @@ const MAX_LIFESPAN: Duration = Duration::from_secs(400 * 24 * 3600);
 /// Ids tried of one request, where a browser may really send several.
 pub(crate) const MAX_PRESENTED: usize = 3;
 
+/// What follows the name of the session cookie in that of the successor's cookie.
+const SUCCESSOR_SUFFIX: &str = "-next";
+
+/// Whether a cookie called `found` is the one of the session, whose name is `name`, or of its
+/// successor.
+pub(crate) fn is_session_cookie(found: &str, name: &str) -> bool {
+    matches!(found.strip_prefix(name), Some("" | SUCCESSOR_SUFFIX))
+}
+
 /// How the session cookie looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CookiePolicy {
@@ -71,6 +80,12 @@ impl CookiePolicy {
             lifespan: config.session.cookie_lifespan.unwrap_or_default(),
             use_cookies: config.session.use_cookies,
         }
+    }
+
+    /// The cookie beside this one, with an id that may have taken the place of the session's. Its
+    /// name keeps the prefix, and with it the promise that nobody else can have set it.
+    pub(crate) fn successor(&self) -> Self {
+        Self { name: format!("{}{SUCCESSOR_SUFFIX}", self.name), ..self.clone() }
     }
 
     /// How many cookies of our name are tried. A browser lets nobody else set a `__Host-` cookie
@@ -134,29 +149,63 @@ impl CookiePolicy {
 
 /// The values of our cookie in one request, kept as they came: most requests never touch their
 /// session, so nothing is parsed or allocated here.
-#[derive(Clone, Copy)]
 pub(crate) struct Presented {
     ids: [[u8; ID_CHARS]; MAX_PRESENTED],
     count: u8,
     /// Values that cannot be an id by their length.
     malformed: u8,
+    /// Hardly anybody has one, so it takes little room.
+    successor: Option<Box<[u8; ID_CHARS]>>,
 }
 
 impl Presented {
-    /// The first `max` values count.
-    pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a str>, max: usize) -> Self {
-        let mut presented = Self { ids: [[0; ID_CHARS]; MAX_PRESENTED], count: 0, malformed: 0 };
-        for value in values.into_iter().take(max.min(MAX_PRESENTED)) {
-            match (value.as_bytes().try_into(), presented.ids.get_mut(usize::from(presented.count)))
-            {
-                (Ok(id), Some(place)) => {
-                    *place = id;
-                    presented.count += 1;
+    /// What is ours among the names and values of a request's cookies. The first `max` values under
+    /// our `name` count, and the first under its successor's.
+    pub(crate) fn new<'a>(
+        cookies: impl IntoIterator<Item = (&'a str, &'a str)>,
+        name: &str,
+        max: usize,
+    ) -> Self {
+        let max = max.min(MAX_PRESENTED);
+        let ids = [[0; ID_CHARS]; MAX_PRESENTED];
+        let mut presented = Self { ids, count: 0, malformed: 0, successor: None };
+        let mut is_successor_due = true;
+        for (found, value) in cookies {
+            match found.strip_prefix(name) {
+                Some("") if presented.seen() < max => presented.add(value),
+                Some(SUCCESSOR_SUFFIX) if is_successor_due => {
+                    is_successor_due = false;
+                    presented.successor = value.as_bytes().try_into().ok().map(Box::new);
                 }
-                _ => presented.malformed += 1,
+                _ => {}
             }
         }
         presented
+    }
+
+    fn seen(&self) -> usize {
+        usize::from(self.count + self.malformed)
+    }
+
+    fn add(&mut self, value: &str) {
+        match (value.as_bytes().try_into(), self.ids.get_mut(usize::from(self.count))) {
+            (Ok(id), Some(place)) => {
+                *place = id;
+                self.count += 1;
+            }
+            _ => self.malformed += 1,
+        }
+    }
+
+    /// The id that may have taken the place of the others.
+    pub(crate) fn successor(&self) -> Option<SessionId> {
+        SessionId::parse(&**self.successor.as_ref()?)
+    }
+
+    /// Whether the browser has something under the successor's name, which `id` settles: it is not
+    /// the id that came under our own.
+    pub(crate) fn is_settled_by(&self, id: &SessionId) -> bool {
+        self.successor.is_some() && !self.parse().0.any(|known| known == *id)
     }
 
     /// The well-formed ids, each once, and how many values were none.

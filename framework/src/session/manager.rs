@@ -1,7 +1,9 @@
 //! Opens a session for each request and commits it before the response head: the only bridge
 //! between requests and the store.
 
+mod answer;
 mod create;
+mod doubt;
 mod end;
 mod epochs;
 mod index;
@@ -15,7 +17,8 @@ mod take;
 mod tend;
 mod users;
 
-use load::Found;
+pub(crate) use answer::{Committed, CookieChange};
+use doubt::look_after;
 pub(super) use lock::Lease;
 pub(super) use save::Saved;
 pub(crate) use tend::{Claim, TakenIn};
@@ -33,7 +36,7 @@ use super::off_pool::OffPool;
 use super::queue::Queue;
 use super::session::Session;
 use super::settings::SessionSettings;
-use super::state::{CookieDue, Open, State};
+use super::state::{CookieDue, State};
 use super::store::{SessionStore, StoreError, Swept};
 use super::turns::Turns;
 use super::version::scrambled;
@@ -69,25 +72,6 @@ pub(crate) enum Outcome {
     /// A stream or an upgrade begins: store the changes, leave the session open until
     /// [`Manager::finish`].
     KeepOpen,
-}
-
-/// What the response layer has to add.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Committed {
-    pub(crate) cookie: CookieChange,
-    /// The handler used the session: the response is private (`Cache-Control: private, no-store`
-    /// and `Vary: Cookie`, unless the handler set its own).
-    pub(crate) touched: bool,
-}
-
-/// A `Set-Cookie` header to send, at most one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum CookieChange {
-    None,
-    /// The value of `Set-Cookie` with the session's id.
-    Set(String),
-    /// The value of `Set-Cookie` that removes the cookie.
-    Delete(String),
 }
 
 impl Manager {
@@ -134,14 +118,14 @@ impl Manager {
         self.user_agent.get().and_then(|ask| ask())
     }
 
-    /// The session of a request that sent these values under our cookie's name, in their order.
+    /// The session of a request that sent cookies with these names and values, in their order.
     /// Neither parses nor loads anything: that waits for the first access.
-    pub(crate) fn open<'a>(
+    pub(crate) fn begin<'a>(
         self: &Arc<Self>,
-        cookies: impl IntoIterator<Item = &'a str>,
+        cookies: impl IntoIterator<Item = (&'a str, &'a str)>,
         addr: Option<IpAddr>,
     ) -> Session {
-        let presented = Presented::new(cookies, self.cookie.max_tried());
+        let presented = Presented::new(cookies, &self.cookie.name, self.cookie.max_tried());
         Session::new(Arc::clone(self), presented, addr)
     }
 
@@ -158,9 +142,14 @@ impl Manager {
         &self.store
     }
 
-    /// The name of the cookie whose values [`open`](Self::open) takes.
+    /// The name of the session's cookie.
     pub(crate) fn cookie_name(&self) -> &str {
         &self.cookie.name
+    }
+
+    /// The name of the cookie with an id that may have taken the place of the session's.
+    pub(crate) fn successor_name(&self) -> String {
+        self.cookie.successor().name
     }
 
     /// Counts of what happened to sessions, for metrics.
@@ -174,7 +163,7 @@ impl Manager {
     /// # Errors
     /// `StoreUnavailable`, `StoreFull`, `Overloaded`, `SessionConflict` (503), `SessionTooLarge`,
     /// `SessionValue` (500): nothing of the last changes is stored, no cookie may be sent but
-    /// [that of earlier ones](Self::cookie_after_failure).
+    /// [what is due all the same](Self::after_failure).
     pub(crate) fn commit(&self, session: &Session, outcome: Outcome) -> Result<Committed> {
         if outcome == Outcome::KeepOpen {
             if !session.is_touched() {
@@ -193,21 +182,13 @@ impl Manager {
                 committed
             });
         }
-        let untouched = Ok(Committed { cookie: CookieChange::None, touched: false });
-        session.close(|state| self.conclude(state, outcome)).unwrap_or(untouched)
-    }
-
-    /// The cookie that a [`commit`](Self::commit) which failed, or panicked, leaves due: the one of a
-    /// change that was stored before, by the handler's `save` or by a first step of the commit. An id
-    /// that has ended must not stay in the browser because a later change could not be stored.
-    pub(crate) fn cookie_after_failure(&self, session: &Session) -> CookieChange {
-        let due = session.close(|state| match &mut state.open {
-            // A rotation that the request only followed: the browser is told next time.
-            Some(open) if open.is_renewed && open.cookie == CookieDue::Set => CookieChange::None,
-            Some(open) => self.cookie_change(open),
-            None => CookieChange::None,
-        });
-        due.unwrap_or(CookieChange::None)
+        let untouched = Ok(Committed::nothing(false));
+        let last = |state: &mut State| {
+            let committed = self.conclude(state, outcome)?;
+            look_after(session, state);
+            Ok(committed)
+        };
+        session.close(last).unwrap_or(untouched)
     }
 
     /// Ends the session of a stream or an upgrade whose body is complete. Changes that nobody
@@ -226,9 +207,7 @@ impl Manager {
     }
 
     fn conclude(&self, state: &mut State, outcome: Outcome) -> Result<Committed> {
-        let Some(open) = &mut state.open else {
-            return Ok(Committed { cookie: CookieChange::None, touched: true });
-        };
+        let Some(open) = &mut state.open else { return Ok(Committed::nothing(true)) };
         let stores = outcome != Outcome::Discard && open.is_changed();
         let is_old_news = open.cookie == CookieDue::Set && !stores;
         let saved = match outcome {
@@ -243,33 +222,7 @@ impl Manager {
         if is_old_news {
             self.look_again(open);
         }
-        Ok(Committed { cookie: self.cookie_change(open), touched: true })
-    }
-
-    /// Whether an id that was stored some time ago, or that this request only followed, still lives:
-    /// another request may have ended or rotated it, whose cookie must not be replaced by one that
-    /// is dead, or will be after the grace time.
-    fn look_again(&self, open: &mut Open) {
-        let Some(base) = open.base.as_ref().filter(|base| !base.is_new) else { return };
-        match self.find_unchecked(&base.id, self.clock.now()) {
-            Ok(Found::Live(found)) => open.base = Some(found),
-            Ok(Found::Dead(_) | Found::Absent) => open.cookie = CookieDue::None,
-            // Nothing better is known.
-            Err(_) => {}
-        }
-    }
-
-    fn cookie_change(&self, open: &Open) -> CookieChange {
-        match (open.cookie, &open.base) {
-            _ if !self.cookie.use_cookies => CookieChange::None,
-            (CookieDue::Set, Some(base)) => {
-                let lifetime = base.record.lifetime;
-                let now = self.clock.now();
-                CookieChange::Set(self.cookie.set(&base.id, lifetime, base.deadline, now))
-            }
-            (CookieDue::Delete, _) => CookieChange::Delete(self.cookie.delete()),
-            (CookieDue::None | CookieDue::Set, _) => CookieChange::None,
-        }
+        Ok(self.cookies(&state.presented, open))
     }
 
     /// A mark no other commit has: a scrambled counter that starts at a random number.

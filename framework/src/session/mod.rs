@@ -52,7 +52,7 @@ pub use users::Device;
 pub use view::{SessionView, View};
 pub use watch::{Change, SessionEnd};
 
-pub(crate) use cookie::CookiePolicy;
+pub(crate) use cookie::{CookiePolicy, is_session_cookie};
 pub(crate) use limit::network;
 pub(crate) use manager::{Claim, CookieChange, Manager, Outcome, TakenIn};
 pub(crate) use reader::{Reader, to_ms};

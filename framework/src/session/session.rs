@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cookie::Presented;
 use super::in_use;
-use super::manager::{Committed, CookieChange, Manager};
+use super::manager::{Committed, Manager};
 use super::state::{Open, State};
 use super::watch::watch_for_socket;
 use crate::error::{Error, ErrorKind, Result};
@@ -128,7 +128,7 @@ impl Session {
     pub(super) fn mark_head_sent(&self) -> Result<Committed> {
         self.with_state(|state, _| {
             state.head_sent = true;
-            Ok(Committed { cookie: CookieChange::None, touched: false })
+            Ok(Committed::nothing(false))
         })
     }
 

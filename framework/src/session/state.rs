@@ -39,7 +39,7 @@ pub(super) struct Open {
     /// The stored session this request works on; `None` while there is none.
     pub(super) base: Option<Arc<Base>>,
     pub(super) fate: Fate,
-    /// The id that came was rotated already, and led to the base.
+    /// The id that came was changed already, and led to the base.
     pub(super) is_renewed: bool,
     pub(super) gone: Gone,
     /// When the session was last looked up and found.
@@ -53,6 +53,8 @@ pub(super) struct Open {
     /// Base and operations together; `None` while there are no operations.
     view: Option<Data>,
     pub(super) cookie: CookieDue,
+    /// The record placed for a change of id of which nobody knows whether it took place.
+    pub(super) doubt: Option<Arc<Base>>,
     /// The request's socket is told, and rotations are followed for it.
     pub(super) watching: Option<Watching>,
 }

@@ -6,6 +6,7 @@ mod change_of_id;
 mod concurrency;
 mod cookies;
 mod failures;
+mod in_doubt;
 mod life;
 mod limits;
 mod lock;
@@ -25,6 +26,7 @@ mod users;
 mod verbs;
 mod watch;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +35,18 @@ use memory::MemoryStore;
 use super::{CookieChange, CookiePolicy, Manager, Outcome, Session, SessionSettings};
 use crate::clock::ManualClock;
 use crate::error::{ErrorKind, Result};
+
+impl Manager {
+    /// The session of a request that sent these values under our cookie's name, in their order.
+    fn open<'a>(
+        self: &Arc<Self>,
+        values: impl IntoIterator<Item = &'a str>,
+        addr: Option<IpAddr>,
+    ) -> Session {
+        let name = self.cookie_name();
+        self.begin(values.into_iter().map(|value| (name, value)), addr)
+    }
+}
 
 /// One node: a manager, its store, its clock.
 struct Node {

@@ -79,7 +79,27 @@ fn a_session_with_a_lifetime_of_its_own_has_a_cookie_that_agrees() {
 #[test]
 fn only_values_of_the_right_length_are_kept() {
     let id = "A".repeat(43);
-    let presented = Presented::new([id.as_str(), "", &id, &"A".repeat(44)], 3);
+    let long = "A".repeat(44);
+    let cookies = [("s", id.as_str()), ("other", &id), ("s", ""), ("s", &id), ("s", &long)];
+    let presented = Presented::new(cookies, "s", 3);
     let (ids, malformed) = presented.parse();
     assert_eq!((ids.count(), malformed), (1, 1));
+    assert!(presented.successor().is_none());
+}
+
+#[test]
+fn a_successor_comes_under_its_own_name_and_the_first_counts() {
+    let (id, next, later) = ("A".repeat(43), "B".repeat(42) + "A", "C".repeat(42) + "A");
+    assert_eq!(CookiePolicy::default().successor().name, "__Host-session-next");
+    let of = |cookies: &[(&str, &str)]| Presented::new(cookies.iter().copied(), "s", 1).successor();
+    let parse = |text: &str| SessionId::parse(text.as_bytes());
+    assert!(of(&[("s", &id), ("s-next", &next), ("s-next", &later)]) == parse(&next));
+    assert!(of(&[("s-next", &next), ("s", &id)]) == parse(&next));
+    for cookies in [
+        [("s", id.as_str()), ("s-nextt", &next)],
+        [("s", &id), ("xs-next", &next)],
+        [("s", &id), ("s-next", "short")],
+    ] {
+        assert!(of(&cookies).is_none(), "{cookies:?}");
+    }
 }

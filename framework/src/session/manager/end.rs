@@ -107,6 +107,7 @@ impl Manager {
     /// Notes that the session has ended: under the key `ended`, unless somebody else did it.
     fn settle_end(&self, key: &StoreKey, ended: Option<StoreKey>, open: &mut Open) -> Result<()> {
         open.base = None;
+        open.doubt = None;
         open.gone = Gone::No;
         open.fate = Fate::Keep;
         open.cookie = if ended.is_some() { CookieDue::Delete } else { CookieDue::None };

@@ -103,8 +103,28 @@ impl Manager {
                 }
             }
         }
+        if open.base.is_none() {
+            self.load_successor(presented, open, now)?;
+        }
         if open.base.is_some() {
             open.gone = Gone::No;
+        }
+        Ok(())
+    }
+
+    /// The visitor's session may live under the id that an answer in doubt gave out beside the old
+    /// one. It is asked for only where the old one opens nothing, so it never hides a live session.
+    fn load_successor(
+        &self,
+        presented: &Presented,
+        open: &mut Open,
+        now: SystemTime,
+    ) -> Result<()> {
+        let Some(id) = presented.successor() else { return Ok(()) };
+        if let Found::Live(base) = self.find(&id, now)? {
+            open.cookie = CookieDue::Set;
+            open.is_renewed = true;
+            open.base = Some(base);
         }
         Ok(())
     }

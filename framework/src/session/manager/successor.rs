@@ -16,12 +16,13 @@ use super::load::Found;
 use super::race::Race;
 use super::save::Saved;
 use super::{Manager, store_error};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::runtime;
 
-/// A pending record that nobody completes is gone after this; less than any tombstone is kept, so
-/// that it never outlives the proof of its right.
-const PENDING: Duration = Duration::from_secs(20);
+/// A pending record that nobody completes is gone after this: time enough to come back with its id
+/// after an answer in doubt. Less than any tombstone is kept, so that it never outlives the proof of
+/// its right.
+const PENDING: Duration = Duration::from_secs(50);
 
 /// How often the last step is tried. The session is readable without it, and the next reader
 /// repeats it.
@@ -36,6 +37,8 @@ struct Change<'a> {
     changes: Changes<'a>,
     tombstone: Tombstone,
     placed: Arc<Base>,
+    /// Some attempt to pass the commit point got no answer, and may come true yet.
+    is_in_doubt: bool,
 }
 
 /// How the old record met its end.
@@ -49,6 +52,11 @@ enum Ended {
 impl Manager {
     /// Stores the changes of `open` under a new id and ends the id of `base`.
     pub(super) fn succeed(&self, base: &Base, open: &mut Open, now: SystemTime) -> Result<Saved> {
+        if open.doubt.is_some() {
+            // The browser can be told one id more, not two.
+            let what = "whether the session's id was changed is not known";
+            return Err(Error::new(ErrorKind::StoreUnavailable, what));
+        }
         let token = self.token();
         let (placed, end) = self.pending(base, open, token, now)?;
         let displaced = match (&open.login, &placed.record.user) {
@@ -57,8 +65,10 @@ impl Manager {
             (None, None) => Vec::new(),
         };
         let tombstone = Tombstone { at: now, token, end };
+        // Before the first attempt, so that a panic within leaves it.
+        open.doubt = Some(Arc::clone(&placed));
         let changes = open.changes(token);
-        let mut change = Change { open, changes, tombstone, placed };
+        let mut change = Change { open, changes, tombstone, placed, is_in_doubt: false };
         let ended = self.queue.in_turn(&base.key, |turn| {
             self.swap_new(&change.placed, token, now)?;
             let ended = self.replace(base, &mut change, now);
@@ -67,7 +77,10 @@ impl Manager {
             }
             ended
         });
-        let Change { placed, .. } = change;
+        let Change { placed, is_in_doubt, .. } = change;
+        if ended.is_ok() || !is_in_doubt {
+            open.doubt = None;
+        }
         match ended {
             Ok(Ended::Here) => {
                 let (fate, login) = (open.fate, open.login.take());
@@ -103,7 +116,10 @@ impl Manager {
                 self.save(open, None, false)
             }
             Err(error) => {
-                self.leave_as(&placed, now);
+                // A session that may live stays listed.
+                if !is_in_doubt {
+                    self.leave_as(&placed, now);
+                }
                 Err(error)
             }
         }
@@ -160,11 +176,15 @@ impl Manager {
                 Ok(Swap::Done) => return Ok(Ended::Here),
                 Ok(Swap::Missing) => return Ok(Ended::Elsewhere(Found::Absent)),
                 Ok(Swap::Conflict) => race.lost().err(),
-                Err(error) => match race.failed(None, error) {
-                    // No attempt can have ended the old session: there is nothing to look for.
-                    Err(failure) if !race.is_in_doubt() => return Err(failure),
-                    outcome => outcome.err(),
-                },
+                Err(error) => {
+                    let failure = race.failed(None, error).err();
+                    change.is_in_doubt = race.is_in_doubt();
+                    match failure {
+                        // No attempt can have ended the old session: there is nothing to look for.
+                        Some(failure) if !race.is_in_doubt() => return Err(failure),
+                        failure => failure,
+                    }
+                }
             };
             // Before anything else, giving up included: an attempt that got through unheard has
             // ended the old session, and only the new cookie is worth anything then.

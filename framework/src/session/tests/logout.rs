@@ -225,7 +225,7 @@ pub(super) fn faults_on_the_way_leave_it_whole_or_ended_and_never_a_false_succes
         let fine = std::iter::repeat_n(Fault::Fine, step);
         node.store.swaps_meet(fine.chain(std::iter::repeat_n(fault, times)));
         let answer = node.manager.commit(&leaver, Outcome::Keep);
-        let due = node.manager.cookie_after_failure(&leaver);
+        let due = node.manager.after_failure(&leaver).cookie;
         let lives = other.get::<String>(&fresh, "who").is_some();
         let context = format!("{step} {times} {fault:?}: {answer:?}");
         match answer {

@@ -189,6 +189,18 @@ on_every_store! {
         a_record_that_cannot_be_read_is_an_empty_session_and_never_an_error
         one_value_that_cannot_be_read_harms_no_other
     }
+    in_doubt {
+        whichever_way_it_went_the_visitor_finds_one_session_with_its_rights
+        a_swap_that_comes_true_late_loses_nobody
+        a_logout_ends_it_for_good_whichever_way_it_went
+        neither_the_old_id_nor_its_lost_successor_opens_the_session_of_a_later_login
+        all_sessions_of_the_user_are_revoked_with_it
+        it_is_on_the_list_of_the_users_devices
+        a_second_doubt_on_the_way_loses_nobody
+        a_handler_that_goes_on_after_the_failure_cannot_make_a_third_id
+        a_session_whose_store_is_back_in_time_waits_for_its_visitor
+        nothing_is_sent_where_the_outcome_is_known_or_cookies_are_not_used
+    }
     lock {
         get_and_set_under_the_lock_lose_nothing_within_and_across_nodes
         a_dead_holder_delays_others_by_its_lease_and_its_late_commit_is_an_error

@@ -1,0 +1,66 @@
+//! A change of id of which nobody knows whether it took place: the store was away at the commit point
+//! for longer than the commit asks. The answer cannot tell which of two ids is the good one, so the
+//! browser gets the new one beside the old; the store decides, when it is back.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::super::id::SessionId;
+use super::super::session::Session;
+use super::super::state::State;
+use super::Manager;
+use super::load::Found;
+use crate::runtime;
+
+/// Waits between two looks at a change of id in doubt. Together less than a pending record is kept.
+const LOOKS_SECS: [u64; 6] = [1, 2, 4, 8, 15, 15];
+
+/// Changes of id looked after at once. For others the visitor has to be back in time.
+const MAX_LOOKED_AFTER: usize = 256;
+
+static LOOKED_AFTER: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts one of them for as long as it lives.
+struct Counted;
+
+impl Counted {
+    fn new() -> Option<Self> {
+        let counted = (LOOKED_AFTER.fetch_add(1, Ordering::Relaxed), Self);
+        (counted.0 < MAX_LOOKED_AFTER).then_some(counted.1)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        LOOKED_AFTER.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Completes the new session, if the change of id took place, as soon as the store is back: the
+/// visitor who was told to come again may take longer than the proof of it is kept.
+pub(super) fn look_after(session: &Session, state: &State) {
+    let doubt = state.open.as_ref().and_then(|open| open.doubt.as_ref());
+    let (Some(placed), Some(inner)) = (doubt, &session.inner) else { return };
+    let Some(counted) = Counted::new() else { return };
+    let (manager, id) = (Arc::downgrade(&inner.manager), placed.id.clone());
+    let work = move || {
+        watch_over(&manager, &id);
+        drop(counted);
+    };
+    // Only best effort: the visitor's next request does the same.
+    runtime::spawn_alone(work).ok();
+}
+
+fn watch_over(manager: &Weak<Manager>, id: &SessionId) {
+    for pause in LOOKS_SECS {
+        runtime::sleep(Duration::from_secs(pause));
+        let Some(manager) = manager.upgrade() else { return };
+        match manager.find_unchecked(id, manager.clock.now()) {
+            Ok(Found::Live(base)) if base.record.pending.is_none() => return,
+            Ok(Found::Dead(_)) => return,
+            // Not completed, or not known, or not passed; an attempt may come true late.
+            Ok(Found::Live(_) | Found::Absent) | Err(_) => {}
+        }
+    }
+}
