@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use redis::{Value, cmd};
 
 use super::server::{Server, eventually};
+use crate::config::RedisSettings;
 use crate::redis::{LinkState, Redis, RedisError, Script};
 use crate::runtime::{sleep, spawn};
 
@@ -104,7 +105,8 @@ fn a_full_queue_refuses_at_once() {
 #[test]
 fn a_lost_connection_tells_what_may_have_happened() {
     let mut server = Server::start();
-    let redis = Redis::open(&server.settings()).unwrap();
+    let settings = RedisSettings { shared_connections: 1, ..server.settings() };
+    let redis = Redis::open(&settings).unwrap();
     redis.ask(&cmd("PING")).unwrap();
     server.freeze();
     let asked = {
