@@ -7,6 +7,8 @@ use super::{Config, CookieSecure, Origin, SameSite};
 
 /// Base64url of a 32-byte session id.
 const SESSION_ID_BYTES: usize = 43;
+/// Of a second cookie, whose name is longer by `-next`.
+const SUFFIX_BYTES: usize = 5;
 /// Browsers drop a cookie whose name and value are longer together.
 const MAX_COOKIE_BYTES: usize = 4096;
 
@@ -69,7 +71,7 @@ fn check_cookie(config: &Config) -> Result<(), ConfigError> {
         return Err(blame(config, &[("cookie", "partitioned")], message));
     }
     let name_bytes = config.session_cookie_name().len();
-    if name_bytes + SESSION_ID_BYTES > MAX_COOKIE_BYTES {
+    if name_bytes + SUFFIX_BYTES + SESSION_ID_BYTES > MAX_COOKIE_BYTES {
         let message = format!(
             "cookie_name has {name_bytes} bytes; with the session id it must stay within \
              {MAX_COOKIE_BYTES}"

@@ -33,7 +33,6 @@ const REFRESH_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Cluster {
     dialer: Arc<Dialer>,
     limits: LinkLimits,
-    outage: Arc<Outage>,
     map: ShortLock<Map>,
     /// Held while the map is asked for; the moment of the last answer.
     refreshed: Mutex<Option<Instant>>,
@@ -56,9 +55,9 @@ struct Task<'a> {
 }
 
 impl Cluster {
-    pub(super) fn new(dialer: Arc<Dialer>, limits: LinkLimits, outage: Arc<Outage>) -> Self {
+    pub(super) fn new(dialer: Arc<Dialer>, limits: LinkLimits) -> Self {
         let map = ShortLock::default();
-        Self { dialer, limits, outage, map, refreshed: Mutex::new(None) }
+        Self { dialer, limits, map, refreshed: Mutex::new(None) }
     }
 
     /// Sends each command to the master of its key; all masters work at the same time.
@@ -199,7 +198,9 @@ impl Cluster {
         }
         let (dialer, at) = (Arc::clone(&self.dialer), address.clone());
         let count = self.dialer.settings().shared_connections;
-        let fresh = Links::new(count, self.limits, &self.outage, move || dialer.dial_at(&at));
+        // Of each node its own: one that is gone for good never ends its outage.
+        let outage = Outage::of(&format!("{} {address}", self.dialer.settings().name));
+        let fresh = Links::new(count, self.limits, &outage, move || dialer.dial_at(&at));
         // Somebody else may have been faster; then his are the ones.
         self.map.with(|map| here(map.links.entry(address.clone()).or_insert(fresh)))
     }

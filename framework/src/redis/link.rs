@@ -75,6 +75,8 @@ struct Attempt {
     pause: Duration,
     next: Option<Instant>,
     failure: Option<RedisError>,
+    /// It was this connection that told the log.
+    has_told: bool,
     /// Who came before the first attempt was over.
     waiting: Vec<Arc<Promise<()>>>,
 }

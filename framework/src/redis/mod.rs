@@ -76,7 +76,7 @@ impl Redis {
             reconnect_max: settings.reconnect_max,
         };
         let way = if matches!(settings.servers, RedisServers::Cluster(_)) {
-            Way::Many(Cluster::new(Arc::clone(&dialer), limits, Arc::clone(&outage)))
+            Way::Many(Cluster::new(Arc::clone(&dialer), limits))
         } else {
             let dialer = Arc::clone(&dialer);
             Way::One(Links::new(settings.shared_connections, limits, &outage, move || {

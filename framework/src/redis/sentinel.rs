@@ -96,6 +96,15 @@ impl Masters {
         });
     }
 
+    /// Hears that `master` was reached.
+    pub(super) fn reached(&self, master: &RedisAddress) {
+        self.state.with(|state| {
+            if state.known.as_ref().is_some_and(|known| known.master == *master) {
+                state.deserted = None;
+            }
+        });
+    }
+
     fn replace(&self, state: &mut State, said: &Named) {
         // Never a lower number: an old truth must not look like a later one.
         let epoch = said.epoch.max(state.known.as_ref().and_then(|known| known.epoch));

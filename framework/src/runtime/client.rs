@@ -111,9 +111,10 @@ impl ClientSocket {
         }
         let mut others = Vec::new();
         while others.len() < 2 * workers {
-            let copy = self.socket()?.try_clone()?;
+            // Without descriptors to spare it is good where it is.
+            let Ok(copy) = self.socket()?.try_clone() else { break };
             if is_its(&copy) {
-                return Self::new(copy);
+                return Ok(Self::new(copy).unwrap_or(self));
             }
             others.push(copy);
         }

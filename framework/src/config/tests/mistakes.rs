@@ -261,10 +261,10 @@ fn cookies_that_browsers_would_drop_are_refused_at_the_guilty_line() {
     parse("[session]\ncookie_name = __Secure-a\n[cookie]\nsecure = true\ndomain = example.org");
     parse("[session]\ncookie_name = __Hostile\n[cookie]\npath = /a\ndomain = example.org");
     parse("[cookie]\nsecure = true\nsame_site = none\npartitioned = true");
-    parse(&format!("[session]\ncookie_name = {}", "n".repeat(4096 - 43)));
+    parse(&format!("[session]\ncookie_name = {}", "n".repeat(4096 - 48)));
     refused(
-        &format!("[session]\ncookie_name = {}", "n".repeat(4096 - 42)),
-        "config.ini:2: [session] cookie_name has 4054 bytes; with the session id it must stay \
+        &format!("[session]\ncookie_name = {}", "n".repeat(4096 - 47)),
+        "config.ini:2: [session] cookie_name has 4049 bytes; with the session id it must stay \
          within 4096",
     );
 }

@@ -24,17 +24,18 @@ impl Shared {
             let wire = state.wire.take()?;
             // The first reason is the one: the reader finds a closed connection, whoever closed it.
             state.attempt.failure = Some(why.clone());
+            state.attempt.has_told = !state.is_closed && self.outage.is_news(why);
             state.since = Some(Instant::now());
             state.is_flushing = false;
             state.is_retiring = false;
             state.outgoing.clear();
             state.attempt.pause = Duration::ZERO;
             state.attempt.next = Some(Instant::now());
-            Some((wire, std::mem::take(&mut state.requests), state.is_closed))
+            Some((wire, std::mem::take(&mut state.requests), state.attempt.has_told))
         });
-        let Some((wire, requests, is_closed)) = ended else { return };
+        let Some((wire, requests, is_told)) = ended else { return };
         wire.shutdown();
-        if !is_closed && self.outage.is_news(why) {
+        if is_told {
             log::warn!("the connection to redis has ended: {why}");
         }
         for (waiter, was_sent) in requests.abandon() {
@@ -75,7 +76,9 @@ impl Shared {
                 Ok(_) if state.is_closed => None,
                 Ok(transport) => {
                     let was_down = state.attempt.failure.take().is_some();
-                    log = (was_down && self.outage.is_over()).then(String::new);
+                    let has_told = std::mem::take(&mut state.attempt.has_told);
+                    let is_news = was_down && (self.outage.is_over() || has_told);
+                    log = is_news.then(String::new);
                     let wire = Arc::new(transport);
                     state.epoch += 1;
                     state.wire = Some(Arc::clone(&wire));
@@ -86,7 +89,9 @@ impl Shared {
                 }
                 Err(error) => {
                     let is_new = state.attempt.failure.as_ref() != Some(&error);
-                    log = (is_new && self.outage.is_news(&error)).then(|| error.to_string());
+                    let is_told = is_new && self.outage.is_news(&error);
+                    state.attempt.has_told |= is_told;
+                    log = is_told.then(|| error.to_string());
                     is_first = state.since.is_none();
                     state.since.get_or_insert_with(Instant::now);
                     let pause = (state.attempt.pause * 2).max(FIRST_PAUSE);

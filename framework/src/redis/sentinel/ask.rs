@@ -55,7 +55,9 @@ impl Dialer {
             transport.set_deadline(None);
             Ok(transport)
         });
-        if dialed.is_err() && !others.is_empty() {
+        if dialed.is_ok() {
+            self.masters().reached(&master);
+        } else if !others.is_empty() {
             self.masters().desert(&master, &others, self.sentinels().len());
         }
         Ok(dialed?.under(reign))

@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::super::id::SessionId;
 use super::super::session::Session;
-use super::super::state::State;
+use super::super::state::{Base, State};
 use super::Manager;
 use super::load::Found;
 use crate::runtime;
 
-/// Waits between two looks at a change of id in doubt. Together less than a pending record is kept.
-const LOOKS_SECS: [u64; 6] = [1, 2, 4, 8, 15, 15];
+/// The longest wait between two looks at a change of id in doubt; the first ones are shorter.
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
 
 /// Changes of id looked after at once. For others the visitor has to be back in time.
 const MAX_LOOKED_AFTER: usize = 256;
@@ -43,24 +42,31 @@ pub(super) fn look_after(session: &Session, state: &State) {
     let doubt = state.open.as_ref().and_then(|open| open.doubt.as_ref());
     let (Some(placed), Some(inner)) = (doubt, &session.inner) else { return };
     let Some(counted) = Counted::new() else { return };
-    let (manager, id) = (Arc::downgrade(&inner.manager), placed.id.clone());
+    let (manager, placed) = (Arc::downgrade(&inner.manager), Arc::clone(placed));
     let work = move || {
-        watch_over(&manager, &id);
+        watch_over(&manager, &placed);
         drop(counted);
     };
     // Only best effort: the visitor's next request does the same.
     runtime::spawn_alone(work).ok();
 }
 
-fn watch_over(manager: &Weak<Manager>, id: &SessionId) {
-    for pause in LOOKS_SECS {
-        runtime::sleep(Duration::from_secs(pause));
+/// Looks until the record placed for the change has come to its end.
+fn watch_over(manager: &Weak<Manager>, placed: &Base) {
+    let mut wait = Duration::from_secs(1);
+    loop {
+        runtime::sleep(wait);
+        wait = (wait * 2).min(LONGEST_WAIT);
         let Some(manager) = manager.upgrade() else { return };
-        match manager.find_unchecked(id, manager.clock.now()) {
+        let now = manager.clock.now();
+        match manager.find_unchecked(&placed.id, now) {
             Ok(Found::Live(base)) if base.record.pending.is_none() => return,
             Ok(Found::Dead(_)) => return,
             // Not completed, or not known, or not passed; an attempt may come true late.
             Ok(Found::Live(_) | Found::Absent) | Err(_) => {}
+        }
+        if now >= placed.deadline {
+            return;
         }
     }
 }

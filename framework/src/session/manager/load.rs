@@ -121,10 +121,19 @@ impl Manager {
         now: SystemTime,
     ) -> Result<()> {
         let Some(id) = presented.successor() else { return Ok(()) };
-        if let Found::Live(base) = self.find(&id, now)? {
-            open.cookie = CookieDue::Set;
-            open.is_renewed = true;
-            open.base = Some(base);
+        match self.find(&id, now)? {
+            Found::Live(base) => {
+                open.cookie = CookieDue::Set;
+                open.is_renewed = true;
+                open.base = Some(base);
+            }
+            // As for an id of the session's own cookie: another answer brings what replaced it.
+            Found::Dead(tombstone) => {
+                open.gone = tombstone.successor().map_or(open.gone, |by| Gone::Before(*by));
+            }
+            Found::Absent => {
+                self.events.note(Event::UnknownId, Some(&self.keyring.session(&id)));
+            }
         }
         Ok(())
     }

@@ -345,3 +345,21 @@ pub(super) fn nothing_is_sent_where_the_outcome_is_known_or_cookies_are_not_used
     node.manager.commit(&session, Outcome::Keep).unwrap_err();
     assert_eq!(node.manager.after_failure(&session).successor, CookieChange::None);
 }
+
+/// Two requests of a visitor who came back late, when the tombstone of the old id is gone.
+#[test]
+pub(super) fn who_comes_by_a_successor_that_was_replaced_meanwhile_is_told_so() {
+    let node = Node::new();
+    let mut browser = visitor(&node);
+    in_doubt(&node, &mut browser, CHANGES[0], Fault::AnswerLost);
+    browser.clone().who(&node);
+    node.pass(61);
+    let mut tab = browser.clone();
+    browser.visit(&node, |session| session.login("bob")).unwrap();
+    let before = tab.clone();
+    let written = tab.visit(&node, |session| session.set("n", 1));
+    assert!(written.is_err() || tab == before, "{written:?}");
+    assert_eq!(tab, before, "no cookie in the way of the new one");
+    assert_eq!(kind(tab.visit(&node, Session::logout)), ErrorKind::SessionGone);
+    assert_eq!(browser.user(&node).as_deref(), Some("bob"));
+}

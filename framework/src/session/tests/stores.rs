@@ -190,6 +190,7 @@ on_every_store! {
         one_value_that_cannot_be_read_harms_no_other
     }
     in_doubt {
+        who_comes_by_a_successor_that_was_replaced_meanwhile_is_told_so
         whichever_way_it_went_the_visitor_finds_one_session_with_its_rights
         a_swap_that_comes_true_late_loses_nobody
         a_logout_ends_it_for_good_whichever_way_it_went

@@ -77,6 +77,9 @@ impl SessionStore for RedisStore {
         let news = News::Removed { writer: self.writer() }.encode(key);
         let name = self.names.record(key);
         let answer = self.redis.script(&self.scripts.remove, &[&name], &[&news]);
+        if matches!(&answer, Err(error) if error.is_unknown_outcome()) {
+            self.change_writer();
+        }
         Ok(number(answer)? == 1)
     }
 

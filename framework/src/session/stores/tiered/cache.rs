@@ -133,7 +133,8 @@ impl Cache {
             if shard.ticket(key) == ticket.0 && (is_created || held.is_none_or(|v| v < new.version))
             {
                 shard.put(key, copy, since);
-            } else if held.is_some_and(|held| held < new.version) || is_created {
+            } else if held.is_none_or(|held| held < new.version) || is_created {
+                // Also what is on its way here: a load that another worker sent may be older.
                 shard.drop(key);
             }
         });

@@ -70,6 +70,18 @@ fn a_save_of_the_same_length_writes_over_the_copy_unless_that_is_newer_or_was_dr
     assert_eq!(bytes(), None, "the swap was begun before the copy was dropped");
 }
 
+/// Two workers, each with its own connection to redis: the load was answered before the save.
+#[test]
+fn a_load_on_its_way_is_not_kept_after_a_save_that_found_no_copy() {
+    let cache = Cache::new(1000, 1 << 20);
+    let save = cache.ticket(&key(1));
+    cache.drop(&key(1));
+    let load = cache.ticket(&key(1));
+    cache.replace(&key(1), save, &record(2, "new"), false);
+    cache.fill(&key(1), load, &record(1, "old"));
+    assert_eq!(version(&cache, 1), None);
+}
+
 #[test]
 fn a_copy_is_compared_again_after_a_minute() {
     let cache = Cache::new(1000, 1 << 20);
