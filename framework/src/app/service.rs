@@ -19,7 +19,7 @@ use crate::middleware::{Endpoint, Middleware, Next};
 use crate::response::Response;
 use crate::routing::{Found, Router};
 use crate::runtime::{Context, catch_panic, swap_context};
-use crate::session::{CookieChange, Manager, Outcome, StoreError, Swept};
+use crate::session::{CookieChange, Manager, Outcome, StoreError, Swept, is_session_cookie};
 
 /// A built app: everything a request meets, read-only.
 pub(crate) struct Service {
@@ -140,7 +140,7 @@ impl Service {
             self.sessions.after_failure(&ctx.session)
         });
         set_parts(ctx, response);
-        if committed.touched {
+        if committed.touched || self.may_read_session_later(ctx, response) {
             forbid_caching(response);
         }
         change_cookie(response, self.sessions.cookie_name(), committed.cookie);
@@ -152,8 +152,9 @@ impl Service {
     /// A streamed body may read the visitor's session when no header can follow any more. A handler
     /// that knows better says so by a `Cache-Control` of its own.
     fn may_read_session_later(&self, ctx: &RequestContext, response: &Response) -> bool {
+        let name = self.sessions.cookie_name();
         response.is_stream()
-            && ctx.cookie(self.sessions.cookie_name()).is_some()
+            && ctx.head().cookies().any(|(found, _)| is_session_cookie(found, name))
             && !response.headers().contains_key(CACHE_CONTROL)
     }
 

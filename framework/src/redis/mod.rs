@@ -70,6 +70,7 @@ impl Redis {
     pub(crate) fn open(settings: &RedisSettings) -> Result<Self> {
         let dialer = Arc::new(Dialer::new(settings)?);
         sentinel::watch(&dialer);
+        let outage = Outage::of(&settings.name);
         let limits = LinkLimits {
             queue: settings.queue,
             timeout: settings.command_timeout,
