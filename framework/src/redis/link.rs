@@ -151,6 +151,18 @@ impl Link {
         tickets.into_iter().map(|ticket| ticket?.wait()).collect()
     }
 
+    /// Whether there is a connection that takes requests.
+    pub(super) fn is_ready(&self) -> bool {
+        self.shared.state.with(|state| state.wire.is_some() && !state.is_retiring)
+    }
+
+    /// Has the first attempt to connect made soon, if there was none yet.
+    pub(super) fn begin(&self) {
+        self.shared.state.with(|state| {
+            state.attempt.next.get_or_insert_with(Instant::now);
+        });
+    }
+
     /// Waits until the first attempt to connect is over. Who submits to several links has to do
     /// this before: what he has submitted to one of them others wait for.
     pub(super) fn wait_for_first_attempt(&self) {

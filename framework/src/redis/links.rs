@@ -31,10 +31,21 @@ impl Links {
         Self((0..workers().min(count).max(1)).map(link).collect())
     }
 
-    /// That of the calling worker; on a plain thread the first.
+    /// That of the calling worker, on a plain thread the first. While it has no connection: one that
+    /// has, if there is one.
     #[expect(clippy::indexing_slicing, reason = "the remainder of a division by the length")]
     pub(super) fn here(&self) -> &Arc<Link> {
-        &self.0[home().unwrap_or(0) % self.0.len()]
+        let own = &self.0[home().unwrap_or(0) % self.0.len()];
+        if own.is_ready() {
+            return own;
+        }
+        match self.0.iter().find(|link| link.is_ready()) {
+            Some(other) => {
+                own.begin();
+                other
+            }
+            None => own,
+        }
     }
 
     /// Up while one of them is.

@@ -91,8 +91,9 @@ impl Redis {
     /// Sends `commands` in one piece on a shared connection and waits for an answer to each, in
     /// order. The coroutine parks; a plain thread blocks.
     ///
-    /// Only the first command of a worker waits for a connection. Later ones fail at once while
-    /// there is none ([`RedisError::Down`]) and when too many wait ([`RedisError::Busy`]).
+    /// Only the first command of a worker waits for a connection, and only if no other worker has
+    /// one. Later ones fail at once while no worker has one ([`RedisError::Down`]) and when too many
+    /// wait ([`RedisError::Busy`]).
     ///
     /// In a cluster each command goes to the master of its key, which is its first argument or the
     /// first key of its script; the order holds for commands of one key only.

@@ -26,6 +26,32 @@ fn sixty_four_coroutines_get_their_own_answers() {
     }
 }
 
+/// One worker has a connection, and the server takes no more of them.
+#[test]
+fn a_worker_without_a_connection_uses_anothers() {
+    let server = Server::start();
+    let redis = Redis::open(&server.settings()).unwrap();
+    redis.ask(&cmd("PING")).unwrap();
+    let maxclients = |count: &str| {
+        let command = cmd("CONFIG").arg("SET").arg("maxclients").arg(count).take();
+        assert_eq!(redis.ask(&command), Ok(Value::Okay));
+    };
+    maxclients("1");
+    sixty_four_ask(&redis);
+    maxclients("10000");
+    eventually("each worker has its own", Duration::from_secs(5), || {
+        sixty_four_ask(&redis);
+        let clients = server.cli(&["CLIENT", "LIST", "TYPE", "normal"]);
+        clients.matches("name=maypole-test").count() == workers().min(4)
+    });
+    // All lose theirs, and only one gets another.
+    let limits = [cmd("CONFIG").arg("SET").arg("maxclients").arg("1").take()];
+    let kill = [cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("no").take()];
+    redis.send(&[limits, kill].concat()).ok();
+    eventually("one is back", Duration::from_secs(5), || redis.ask(&cmd("PING")).is_ok());
+    sixty_four_ask(&redis);
+}
+
 fn sixty_four_ask(redis: &Redis) {
     let children: Vec<_> = (0..64)
         .map(|number| {
