@@ -5,6 +5,9 @@ mod chaos;
 mod client;
 mod conformance;
 mod jar;
+mod pipeline;
+mod request;
+mod response;
 
 pub use crate::clock::ManualClock;
 /// Entries for fuzzing; see `websocket` for the frames of WebSockets.
@@ -14,5 +17,7 @@ pub mod fuzz {
     pub use crate::live::fuzz::websocket;
 }
 pub use chaos::{ChaosStore, Fault, StoreCall};
-pub use client::{TestClient, TestRequest, TestResponse};
+pub use client::TestClient;
 pub use conformance::{store_conformance, store_quota_conformance};
+pub use request::TestRequest;
+pub use response::TestResponse;
