@@ -1,4 +1,4 @@
-//! The page a programmer sees in development when a request fails with a 5xx.
+//! The page a programmer sees in development when a request fails.
 
 use std::fmt::Write;
 
@@ -6,6 +6,17 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 
 use crate::context::RequestContext;
 use crate::response::Response;
+
+/// Whether this failure shall have it: one of the server in any case; one of the client where a
+/// browser asks, so that programs and tests get the bytes they would get in production.
+pub(super) fn is_due(ctx: &RequestContext, response: &Response) -> bool {
+    let status = response.status();
+    status.is_server_error() || status.is_client_error() && accepts_html(ctx)
+}
+
+fn accepts_html(ctx: &RequestContext) -> bool {
+    ctx.header("accept").is_some_and(|accept| accept.contains("text/html"))
+}
 
 /// Replaces the body by the chain of causes, as HTML or text. Never used in production.
 pub(super) fn dress(ctx: &RequestContext, response: &mut Response) {
@@ -16,7 +27,7 @@ pub(super) fn dress(ctx: &RequestContext, response: &mut Response) {
         causes.push(error.to_string());
         cause = error.source();
     }
-    let is_html = ctx.header("accept").is_some_and(|accept| accept.contains("text/html"));
+    let is_html = accepts_html(ctx);
     let body = if is_html { html(ctx, response, &causes) } else { text(ctx, response, &causes) };
     let content_type =
         if is_html { "text/html; charset=utf-8" } else { "text/plain; charset=utf-8" };
@@ -68,4 +79,71 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use crate::config::Config;
+    use crate::testing::{TestClient, TestResponse};
+    use crate::{App, Error, StatusCode};
+
+    const CAUSE: &str = "no <b>tea</b> left";
+
+    fn app(env: &str) -> TestClient {
+        let config = format!("[app]\nname = pages\nenv = {env}\n[cookie]\nsecure = false\n");
+        let mut app = App::with_config(Config::parse(&config, "test.ini").unwrap());
+        app.get("/theirs", |_| -> crate::Result<()> {
+            Err(Error::with_status(StatusCode::CONFLICT, CAUSE))
+        });
+        app.get("/ours", |_| -> crate::Result<()> { Err(io::Error::other(CAUSE).into()) });
+        app.get("/number/{n}", |ctx| Ok(ctx.param::<u8>("n")?.to_string()));
+        app.get("/own", |_| (StatusCode::NOT_FOUND, "a page of the app"));
+        app.test_client().unwrap()
+    }
+
+    fn visit(client: &TestClient, path: &str) -> TestResponse {
+        client.get(path).header("Accept", "text/html,*/*;q=0.8").send()
+    }
+
+    #[test]
+    fn in_development_a_browser_sees_the_causes_of_every_failure() {
+        let client = app("development");
+        for (path, status) in [("/theirs", 409), ("/ours", 500)] {
+            let page = visit(&client, path);
+            assert_eq!(page.status(), status);
+            assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+            let text = page.text();
+            assert!(text.contains("<pre>no &lt;b&gt;tea&lt;/b&gt; left</pre>"), "{text}");
+            assert!(!text.contains("<b>tea"), "{text}");
+        }
+        let page = visit(&client, "/number/x").text();
+        assert!(page.contains("the part &quot;n&quot; of the address is not valid"), "{page}");
+        assert!(page.contains("route <code>/number/{n}</code>"), "{page}");
+        assert_eq!(visit(&client, "/own").text(), "a page of the app");
+        assert_eq!(visit(&client, "/nowhere").text(), "404 Not Found\n");
+    }
+
+    #[test]
+    fn in_development_a_program_gets_of_its_own_mistakes_what_production_says() {
+        let (here, there) = (app("development"), app("production"));
+        for path in ["/theirs", "/number/x", "/own", "/nowhere"] {
+            let (here, there) = (here.get(path).send(), there.get(path).send());
+            assert_eq!((here.text(), here.headers()), (there.text(), there.headers()), "{path}");
+        }
+        assert!(here.get("/ours").send().text().contains(CAUSE));
+    }
+
+    #[test]
+    fn production_shows_no_cause_to_anybody() {
+        let client = app("production");
+        for (path, text) in
+            [("/theirs", "409 Conflict\n"), ("/ours", "500 Internal Server Error\n")]
+        {
+            for answer in [client.get(path).send(), visit(&client, path)] {
+                assert_eq!(answer.text(), text);
+            }
+        }
+    }
 }

@@ -162,7 +162,7 @@ impl Service {
     pub(crate) fn finish(&self, ctx: &RequestContext, response: &mut Response) {
         if response.error().is_some() {
             self.log_error(ctx, response);
-            if self.environment.is_development && response.status().is_server_error() {
+            if self.environment.is_development && error_page::is_due(ctx, response) {
                 error_page::dress(ctx, response);
             }
         }
