@@ -26,6 +26,7 @@ use crate::upgrade::{Line, Upgraded};
 /// assert_eq!(response.status(), StatusCode::CREATED);
 /// # Ok::<(), maypole::Error>(())
 /// ```
+#[must_use = "an answer reaches nobody unless the handler or the middleware returns it"]
 pub struct Response {
     status: StatusCode,
     headers: Headers,
@@ -59,7 +60,6 @@ impl Response {
     }
 
     /// A response without a body.
-    #[must_use]
     pub fn empty(status: StatusCode) -> Self {
         Self::with_body(status, Body::Empty)
     }
@@ -115,7 +115,6 @@ impl Response {
     }
 
     /// The same response with another status.
-    #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self

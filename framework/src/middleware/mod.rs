@@ -48,7 +48,7 @@ impl<'a> Next<'a> {
     ///
     /// A panic of the handler does not come back as an answer: it unwinds through this call, whose
     /// destructors run, and becomes a 500 outside of all middleware.
-    #[must_use]
+    #[must_use = "the answer of the rest: return it, changed or not; dropped, the client gets another"]
     pub fn run(mut self, ctx: &RequestContext) -> Response {
         if self.chain.is_empty() {
             self.chain = std::mem::take(&mut self.inner);
