@@ -210,6 +210,10 @@ impl Response {
         self.error.as_ref()
     }
 
+    pub(crate) fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
+    }
+
     pub(crate) fn set_text(&mut self, text: String) {
         self.body = Body::from(Cow::Owned(text));
     }

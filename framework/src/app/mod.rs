@@ -193,7 +193,12 @@ impl App {
     ///     Ok(next.run(ctx))
     /// });
     /// app.get("/", |_ctx| "for users");
-    /// assert_eq!(app.test_client()?.get("/").send().status(), 403);
+    /// # let dir = std::env::temp_dir().join(format!("maypole-with-{}", std::process::id()));
+    /// # app.config_mut().session_file.path = dir.clone();
+    /// let visitor = app.test_client()?;
+    /// assert_eq!(visitor.get("/").send().status(), 403);
+    /// assert_eq!(visitor.acting_as("ada")?.get("/").send().text(), "for users");
+    /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), maypole::Error>(())
     /// ```
     pub fn with<F, R>(&mut self, middleware: F)

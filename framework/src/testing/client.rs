@@ -1,6 +1,9 @@
 //! A client that drives an app without a port: the same parser, pipeline and session handling as
 //! a connection, and a cookie jar.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,11 +12,15 @@ use http::Method;
 use super::jar::Jar;
 use super::request::TestRequest;
 use crate::app::{App, Built, Service};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::Limits;
+use crate::into_response::IntoResponse;
 use crate::runtime;
 use crate::runtime::sync::ShortLock;
 use crate::server::{limits, runtime_settings};
+
+/// What logs call the request that logs a browser in; no route is asked.
+const LOGIN_TARGET: &str = "/acting-as";
 
 /// A browser without a window. A clone is another tab: it shares the cookie jar.
 ///
@@ -53,7 +60,61 @@ impl TestClient {
         Self { jar: Arc::new(ShortLock::new(Jar::default())), ..self.clone() }
     }
 
-    /// A request to be filled in and [sent](TestRequest::send). `target` is path and query.
+    /// Logs this browser in as `user` without the app's login form, and gives it back as another
+    /// tab.
+    ///
+    /// It is a real [`login`](crate::Session::login), followed by a [`save`](crate::Session::save):
+    /// in a request of its own, through the app's session handling and its store, with the cookies
+    /// of the jar; only the app's middleware and handlers are left out. So the session gets a fresh
+    /// id and the one before it ends, its data is kept, it is among
+    /// [`sessions_of`](crate::Session::sessions_of) and can be revoked. All tabs share the jar and
+    /// are logged in with it; what was in flight under the old id is not. A second call binds the
+    /// session to another user, as a second login does; for two users at once there is
+    /// [`another_visitor`](Self::another_visitor).
+    ///
+    /// What the app's own login stores beside the user, the test has to store by itself. Nothing
+    /// tells whether `user` exists: that only the app knows.
+    ///
+    /// # Errors
+    /// Those of [`login`](crate::Session::login), also the ones that come at commit:
+    /// `StoreUnavailable`, `TooManySessions`, `SessionGone` where the jar's id was replaced
+    /// elsewhere. `Config` with `[session] use_cookies = false`, since no cookie is sent then.
+    ///
+    /// # Examples
+    /// ```
+    /// use maypole::prelude::*;
+    ///
+    /// let mut app = App::with_defaults();
+    /// app.get("/orders", |ctx| Ok(format!("the orders of {}", ctx.session.require_user()?)));
+    ///
+    /// # let dir = std::env::temp_dir().join(format!("maypole-acting-{}", std::process::id()));
+    /// # app.config_mut().session_file.path = dir.clone();
+    /// let stranger = app.test_client()?;
+    /// assert_eq!(stranger.get("/orders").send().status(), 403);
+    /// let ada = stranger.another_visitor().acting_as("ada")?;
+    /// assert_eq!(ada.get("/orders").send().text(), "the orders of ada");
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), maypole::Error>(())
+    /// ```
+    pub fn acting_as(&self, user: impl fmt::Display) -> Result<Self> {
+        let user = user.to_string();
+        let answer = self.post(LOGIN_TARGET).answered_by(move |_, ctx| {
+            // Without the save a session that another request ends meanwhile is only left alone.
+            ctx.session.login(user).and_then(|()| ctx.session.save()).into_response()
+        });
+        let is_sent = answer.sets_cookie(self.service.sessions().cookie_name());
+        match answer.into_error() {
+            Some(error) => Err(error),
+            None if is_sent => Ok(self.clone()),
+            None => {
+                let what = "the login's answer sets no session cookie ([session] use_cookies)";
+                Err(Error::new(ErrorKind::Config, what))
+            }
+        }
+    }
+
+    /// A request to be filled in and [sent](TestRequest::send), with any method. `target` is path
+    /// and query.
     pub fn request(&self, method: Method, target: &str) -> TestRequest {
         TestRequest::new(self.clone(), method, target)
     }
@@ -66,6 +127,31 @@ impl TestClient {
     /// A `POST` request.
     pub fn post(&self, target: &str) -> TestRequest {
         self.request(Method::POST, target)
+    }
+
+    /// A `PUT` request.
+    pub fn put(&self, target: &str) -> TestRequest {
+        self.request(Method::PUT, target)
+    }
+
+    /// A `PATCH` request.
+    pub fn patch(&self, target: &str) -> TestRequest {
+        self.request(Method::PATCH, target)
+    }
+
+    /// A `DELETE` request.
+    pub fn delete(&self, target: &str) -> TestRequest {
+        self.request(Method::DELETE, target)
+    }
+
+    /// A `HEAD` request. Its answer has the headers of a `GET`, and no body.
+    pub fn head(&self, target: &str) -> TestRequest {
+        self.request(Method::HEAD, target)
+    }
+
+    /// An `OPTIONS` request; the target may be `*`.
+    pub fn options(&self, target: &str) -> TestRequest {
+        self.request(Method::OPTIONS, target)
     }
 
     /// The value of a cookie in the jar.

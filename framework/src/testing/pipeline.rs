@@ -8,21 +8,22 @@ use http::{Method, StatusCode};
 
 use super::response::TestResponse;
 use crate::app::Service;
-use crate::context::{BodySource, Incoming};
+use crate::context::{BodySource, Incoming, RequestContext};
 use crate::error::{BodyError, Error};
 use crate::http::{Limits, parse_head};
 use crate::into_response::IntoResponse;
-use crate::response::{Body, BodySink, BodyWriter};
+use crate::response::{Body, BodySink, BodyWriter, Response};
 use crate::runtime::sync::ShortLock;
 use crate::runtime::{catch_panic, here};
 use crate::upgrade::Line;
 
-/// The same straight line as a connection's, with memory on both ends.
+/// The same straight line as a connection's, with memory on both ends. `handle` is the app's, or
+/// stands in its place.
 pub(super) fn answer(
     service: &Service,
     limits: &Limits,
-    head: &[u8],
-    body: Vec<u8>,
+    (head, body): (&[u8], Vec<u8>),
+    handle: impl FnOnce(&Service, &RequestContext) -> Response,
 ) -> TestResponse {
     let head = match parse_head(head, limits) {
         Ok(Some((head, _))) => head,
@@ -33,19 +34,19 @@ pub(super) fn answer(
     let is_head = *head.method() == Method::HEAD;
     let source: Arc<dyn BodySource> = Arc::new(MemoryBody::new(body));
     let ctx = service.begin(Incoming { head, body: Some(source), peer });
-    let mut response = service.handle(&ctx);
+    let mut response = handle(service, &ctx);
     service.commit_session(&ctx, &mut response);
     service.finish(&ctx, &mut response);
     let (bytes, is_whole) = collect(response.take_body());
     service.log_access(&ctx, response.status(), bytes.len() as u64);
     service.end(&ctx);
-    TestResponse::of(&response, if is_head { Vec::new() } else { bytes }, is_whole)
+    TestResponse::of(response, if is_head { Vec::new() } else { bytes }, is_whole)
 }
 
 fn refused(status: StatusCode, reason: &'static str) -> TestResponse {
     let response = Error::request(status, reason).into_response();
     let body = response.body_bytes().unwrap_or_default().to_vec();
-    TestResponse::of(&response, body, true)
+    TestResponse::of(response, body, true)
 }
 
 fn collect(body: Body) -> (Vec<u8>, bool) {

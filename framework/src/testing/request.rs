@@ -8,7 +8,10 @@ use serde::Serialize;
 use super::client::TestClient;
 use super::pipeline::answer;
 use super::response::TestResponse;
+use crate::app::Service;
+use crate::context::RequestContext;
 use crate::into_response::IntoResponse;
+use crate::response::Response;
 use crate::runtime::run_to_end;
 
 /// A request of a [`TestClient`] before it is sent.
@@ -55,11 +58,19 @@ impl TestRequest {
     /// followed. A request that no server would accept gets the refusal as its answer.
     #[must_use]
     pub fn send(self) -> TestResponse {
+        self.answered_by(Service::handle)
+    }
+
+    /// Sends it with `handle` in the place of the app's middleware and handlers.
+    pub(super) fn answered_by(
+        self,
+        handle: impl FnOnce(&Service, &RequestContext) -> Response + Send + 'static,
+    ) -> TestResponse {
         let head = self.head();
         let Self { client, body, .. } = self;
         let (service, limits) = (Arc::clone(&client.service), Arc::clone(&client.limits));
-        let answer = run_to_end(move || answer(&service, &limits, head.as_bytes(), body))
-            .unwrap_or_else(|error| TestResponse::of(&error.into_response(), Vec::new(), true));
+        let answer = run_to_end(move || answer(&service, &limits, (head.as_bytes(), body), handle))
+            .unwrap_or_else(|error| TestResponse::of(error.into_response(), Vec::new(), true));
         client.jar.with(|jar| jar.take_from(answer.headers()));
         answer
     }

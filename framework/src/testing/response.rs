@@ -1,9 +1,10 @@
 //! An answer as a test looks at it.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use serde::de::DeserializeOwned;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::response::Response;
 
 /// What an app answered to a [`TestRequest`].
@@ -13,11 +14,27 @@ pub struct TestResponse {
     headers: HeaderMap,
     body: Vec<u8>,
     is_whole: bool,
+    /// What the answer was made from, if it was an error.
+    error: Option<Error>,
 }
 
 impl TestResponse {
-    pub(super) fn of(response: &Response, body: Vec<u8>, is_whole: bool) -> Self {
-        Self { status: response.status(), headers: response.headers().clone(), body, is_whole }
+    pub(super) fn of(mut response: Response, body: Vec<u8>, is_whole: bool) -> Self {
+        let (status, error) = (response.status(), response.take_error());
+        Self { status, headers: response.headers().clone(), body, is_whole, error }
+    }
+
+    pub(super) fn into_error(self) -> Option<Error> {
+        self.error
+    }
+
+    /// Whether it gives the browser a cookie of this name.
+    pub(super) fn sets_cookie(&self, name: &str) -> bool {
+        let is_it = |line: &HeaderValue| {
+            let value = line.to_str().ok().and_then(|line| line.strip_prefix(name));
+            value.is_some_and(|value| value.starts_with('='))
+        };
+        self.headers.get_all(SET_COOKIE).iter().any(is_it)
     }
 
     /// The status; compares with a number.
