@@ -26,7 +26,8 @@ use crate::upgrade::{Line, Upgraded};
 /// assert_eq!(response.status(), StatusCode::CREATED);
 /// # Ok::<(), maypole::Error>(())
 /// ```
-#[must_use = "an answer reaches nobody unless the handler or the middleware returns it"]
+#[must_use = "the client gets only the answer that the handler or middleware returns: take away the \
+              semicolon, or write `return`"]
 pub struct Response {
     status: StatusCode,
     headers: Headers,

@@ -44,11 +44,11 @@ impl<'a> Next<'a> {
         Self { chain: outer, inner, endpoint }
     }
 
-    /// Runs the rest and gives its answer. Not calling it ends the request here.
+    /// Runs the rest and gives its answer, for the middleware to return, changed or not. Not calling
+    /// it ends the request here.
     ///
     /// A panic of the handler does not come back as an answer: it unwinds through this call, whose
     /// destructors run, and becomes a 500 outside of all middleware.
-    #[must_use = "the answer of the rest: return it, changed or not; dropped, the client gets another"]
     pub fn run(mut self, ctx: &RequestContext) -> Response {
         if self.chain.is_empty() {
             self.chain = std::mem::take(&mut self.inner);

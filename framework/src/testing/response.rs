@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 use crate::response::Response;
 
-/// What an app answered to a [`TestRequest`].
+/// What an app answered to a [`TestRequest`](super::TestRequest).
 #[derive(Debug)]
 pub struct TestResponse {
     status: StatusCode,
