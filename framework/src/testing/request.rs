@@ -12,7 +12,7 @@ use crate::app::Service;
 use crate::context::RequestContext;
 use crate::into_response::IntoResponse;
 use crate::response::Response;
-use crate::runtime::run_to_end;
+use crate::runtime::{run_to_end, with_context};
 
 /// A request of a [`TestClient`] before it is sent.
 #[derive(Debug)]
@@ -69,7 +69,9 @@ impl TestRequest {
         let head = self.head();
         let Self { client, body, .. } = self;
         let (service, limits) = (Arc::clone(&client.service), Arc::clone(&client.limits));
-        let answer = run_to_end(move || answer(&service, &limits, (head.as_bytes(), body), handle))
+        let answer = move || answer(&service, &limits, (head.as_bytes(), body), handle);
+        // A test may send it in the middle of another request, which keeps its own context.
+        let answer = run_to_end(|| with_context(None, answer))
             .unwrap_or_else(|error| TestResponse::of(error.into_response(), Vec::new(), true));
         client.jar.with(|jar| jar.take_from(answer.headers()));
         answer

@@ -183,6 +183,23 @@ fn acting_as_somebody_fails_as_their_login_would() {
     assert_eq!(refusal(&browser, "ada"), ErrorKind::Config);
 }
 
+#[test]
+fn a_request_within_a_request_leaves_that_one_its_own() {
+    let (place, beside) = (Place::new(), Place::new());
+    let within = app(&beside, "").test_client().unwrap();
+    let mut app = app(&place, "");
+    app.get("/outer", move |_| {
+        within.acting_as("ada")?;
+        session().set("who", within.get("/required").send().text())?;
+        Ok(request().map_or_else(String::new, |ctx| ctx.path().to_owned()))
+    });
+    app.get("/who", |ctx| ctx.session.get_or("who", String::new()));
+    let browser = app.test_client().unwrap();
+    assert_eq!(get(&browser, "/outer"), "/outer");
+    assert_eq!(get(&browser, "/who"), "ada");
+    assert_eq!(get(&browser, "/"), "nobody");
+}
+
 type Verb = fn(&TestClient, &str) -> TestRequest;
 
 #[test]
