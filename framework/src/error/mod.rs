@@ -88,8 +88,9 @@ impl Error {
         }
     }
 
-    /// An error the client sees as `status`; `cause` goes to the log, never to the client. Below 500
-    /// it is the client's affair and logged at the level `debug` only.
+    /// An error the client sees as `status`; `cause` goes to the log, and to no client but in
+    /// development: to whoever gets a 5xx, below to browsers. Below 500 it is the client's affair
+    /// and logged at the level `debug` only.
     ///
     /// ```
     /// use maypole::{Error, StatusCode};
