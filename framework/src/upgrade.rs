@@ -35,6 +35,8 @@ pub(crate) trait Duplex: Line + Send {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// What there is now; `None` when there is nothing yet. 0 is the end.
     fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>>;
+    /// For who has not waited lately: the next [`read_now`](Self::read_now) finds what came meanwhile.
+    fn look_anew(&mut self);
     /// While the server stops, a client that reads nothing is waited for no longer than `limit`.
     fn hurry_when_draining(&mut self, limit: Duration);
     fn write_all(&mut self, pieces: [&[u8]; 2]) -> io::Result<()>;

@@ -21,6 +21,7 @@ use crate::session::Session;
 /// [`recv`](Self::recv) waits for news of what is followed and gives `None` at the end. While it
 /// waits it notices that the client has left, keeps the connection alive by comments (`[sse]
 /// heartbeat`), and ends the stream when the server stops; so a handler should spend its time there.
+/// One that only sends ends a second after its session.
 /// The session is read and written as in a [`WebSocket`](super::WebSocket).
 pub struct EventStream<'a> {
     sink: &'a mut dyn BodySink,
@@ -29,6 +30,8 @@ pub struct EventStream<'a> {
     heartbeat: Option<Duration>,
     /// When anything was last sent, on the coarse clock.
     sent_ms: u64,
+    /// When the handler got the last event.
+    handed_ms: u64,
     has_ended: bool,
     /// Memory was given back: at the first wait and in long silences.
     has_rested: bool,
@@ -48,8 +51,16 @@ impl<'a> EventStream<'a> {
         inbox.ends_with(&session, 0);
         let heartbeat = settings.heartbeat;
         let sent_ms = ticks::now_ms();
-        let mut stream =
-            Self { sink, inbox, session, heartbeat, sent_ms, has_ended: false, has_rested: false };
+        let mut stream = Self {
+            sink,
+            inbox,
+            session,
+            heartbeat,
+            sent_ms,
+            handed_ms: sent_ms,
+            has_ended: false,
+            has_rested: false,
+        };
         if let Some(retry) = settings.retry {
             stream.send(SseEvent::retry_after(retry))?;
         }
@@ -60,15 +71,17 @@ impl<'a> EventStream<'a> {
     /// `[server] write_timeout`. A text is an event with that data.
     ///
     /// # Errors
-    /// [`ErrorKind::Disconnected`] when the client has gone; pass it on with `?`.
+    /// [`ErrorKind::Disconnected`] when the client has gone or the session has ended; pass it on with
+    /// `?`.
     /// [`ErrorKind::Internal`] when the event's name or id has a line break or NUL in it: nothing
     /// is sent.
     pub fn send(&mut self, event: impl Into<SseEvent>) -> Result<()> {
         let mut text = String::new();
         event.into().write(&mut text)?;
+        self.has_ended |= self.inbox.take_end(self.handed_ms).is_some();
         self.write(&text).map_err(|error| {
             self.has_ended = true;
-            let what = "the client of an event stream has gone";
+            let what = "the event stream has ended, or its client has gone";
             Error::new(ErrorKind::Disconnected, what).caused_by(error)
         })
     }
@@ -80,7 +93,7 @@ impl<'a> EventStream<'a> {
     /// # Errors
     /// None at present; a broken connection is an end.
     pub fn recv(&mut self) -> Result<Option<Event>> {
-        Ok(self.next_event(0))
+        Ok(self.await_event(0))
     }
 
     /// As [`recv`](Self::recv); gives [`Event::Elapsed`] when nothing came for `limit`. It is kept
@@ -89,7 +102,7 @@ impl<'a> EventStream<'a> {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<Option<Event>> {
-        Ok(self.next_event(later(limit)))
+        Ok(self.await_event(later(limit)))
     }
 
     /// From now on [`recv`](Self::recv) gives what this source tells: changes of a session, the
@@ -115,6 +128,12 @@ impl<'a> EventStream<'a> {
         self.sent_ms = ticks::now_ms();
         self.sink.write(text.as_bytes())?;
         self.sink.flush()
+    }
+
+    fn await_event(&mut self, until_ms: u64) -> Option<Event> {
+        let event = self.next_event(until_ms);
+        self.handed_ms = ticks::now_ms();
+        event
     }
 
     fn next_event(&mut self, until_ms: u64) -> Option<Event> {

@@ -54,6 +54,8 @@ pub(super) struct Inbox {
     session_end_close: Option<u16>,
 }
 
+/// A handler that just ended its own session may still say so to its client.
+const GRACE_MS: u64 = 1_000;
 /// The client does not take its news: "try again later".
 const TOO_SLOW: Close = Close { code: 1013, reason: "too slow" };
 
@@ -99,6 +101,18 @@ impl Inbox {
     /// Nothing more is delivered; what waits can still be taken.
     pub(super) fn unfollow(&mut self) {
         self.subscriptions = Vec::new();
+    }
+
+    /// Why the connection must end, if it must, whatever else waits: for a handler that sends and has
+    /// not asked for events since `handed_ms`.
+    pub(super) fn take_end(&self, handed_ms: u64) -> Option<Close> {
+        if ticks::now_ms().saturating_sub(handed_ms) < GRACE_MS {
+            return None;
+        }
+        match self.mailbox.take_end() {
+            Some(Mail::Close(close)) => Some(close),
+            _ => None,
+        }
     }
 
     /// What there is; after [`Arrived::Nothing`] the next news wake the connection.

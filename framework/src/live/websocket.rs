@@ -1,6 +1,8 @@
 //! A WebSocket as its handler uses it: blocking in style, on the request's own coroutine, which
 //! waits for the client and for news at once.
 
+mod glance;
+
 use std::fmt;
 use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
 use std::time::Duration;
@@ -12,6 +14,8 @@ use super::event::Event;
 use super::frames::{CloseReason, Fault, FrameLimits, Frames, Incoming, Stream, may_close_with};
 use super::inbox::{Arrived, Inbox, later};
 use super::mail::Source;
+use glance::Early;
+
 use crate::config::WebSocketSettings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{give_way_to_all, ticks};
@@ -26,7 +30,11 @@ const GOING_AWAY: u16 = 1001;
 ///
 /// [`recv`](Self::recv) gives one [`Event`] after the other and `None` at the end. While it waits it
 /// answers pings, asks a silent client whether it is there (`[websocket] ping_every`), and closes
-/// with code 1001 when the server stops; so a handler should spend its time there.
+/// with code 1001 when the server stops; so a handler should spend its time there. One that sends
+/// every second, say, waits by [`recv_timeout`](Self::recv_timeout). A handler that only sends looks
+/// when it does so, some ten times a second at most: pings are answered, the client's close ends the
+/// socket, as does the end of the session, a second later; messages are kept for a later `recv`, as
+/// many bytes as one message may have (`[websocket] message`), and the rest waits on the client's side.
 ///
 /// `session()` works in the handler. What it reads is the session as stored when the last event
 /// came, or newer; what it writes is stored by [`Session::save`](crate::Session::save), before the
@@ -44,8 +52,12 @@ pub struct WebSocket {
     /// The number of the message under way, and when it must have come wholly; 0 while none is.
     message: u64,
     message_due_ms: u64,
+    /// When frames and news were last looked at: what came later was not seen by anybody.
+    looked_ms: u64,
     /// When the handler got the last event.
     handed_ms: u64,
+    early: Early,
+    max_early_bytes: usize,
     events_in_a_row: u32,
     has_ended: bool,
     /// Memory was given back: at the first wait, after the handshake, and in long silences.
@@ -105,7 +117,10 @@ impl WebSocket {
             pong_due_ms: 0,
             message: 0,
             message_due_ms: 0,
-            handed_ms: 0,
+            looked_ms: ticks::now_ms(),
+            handed_ms: ticks::now_ms(),
+            early: Early::default(),
+            max_early_bytes: limits.message_bytes,
             events_in_a_row: 0,
             has_ended: false,
             has_rested: false,
@@ -211,6 +226,7 @@ impl WebSocket {
     }
 
     fn send_frame(&mut self, kind: Data, payload: &[u8]) -> Result<()> {
+        self.glance();
         let sent = if self.has_ended {
             Err(IoErrorKind::NotConnected.into())
         } else {
@@ -225,16 +241,26 @@ impl WebSocket {
 
     /// `until_ms` is on the coarse clock, 0 for no end.
     fn next_event(&mut self, until_ms: u64) -> Result<Option<Event>> {
-        if self.message_due_ms != 0 {
-            // While the handler was busy nobody took what the client sent.
-            self.message_due_ms += ticks::now_ms().saturating_sub(self.handed_ms);
-        }
+        self.resume_message(ticks::now_ms());
         let event = self.await_event(until_ms);
-        self.handed_ms = ticks::now_ms();
+        self.looked_ms = ticks::now_ms();
+        self.handed_ms = self.looked_ms;
         event
     }
 
+    /// While the handler was busy nobody took what the client sent.
+    fn resume_message(&mut self, now_ms: u64) {
+        if self.message_due_ms != 0 {
+            self.message_due_ms += now_ms.saturating_sub(self.looked_ms);
+        }
+    }
+
     fn await_event(&mut self, until_ms: u64) -> Result<Option<Event>> {
+        if let Some(event) = self.early.pop() {
+            self.rest_now_and_then();
+            self.session.look_again();
+            return Ok(Some(event));
+        }
         loop {
             if self.has_ended {
                 return Ok(None);
@@ -380,6 +406,7 @@ impl WebSocket {
         }
         self.note_close(code, reason);
         self.inbox.unfollow();
+        self.early = Early::default();
         if self.frames.close(code, reason).is_err() {
             return;
         }

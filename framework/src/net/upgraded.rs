@@ -118,6 +118,10 @@ impl Duplex for UpgradedSocket {
         }
     }
 
+    fn look_anew(&mut self) {
+        self.socket.forget_drained();
+    }
+
     fn hurry_when_draining(&mut self, limit: Duration) {
         self.patience.draining = limit;
     }

@@ -320,6 +320,12 @@ impl Socket {
         if self.is_drained() { Ok(None) } else { self.try_read(buffer) }
     }
 
+    /// Has the next [`read_now`](Self::read_now) ask the kernel. What is known of the socket is as old
+    /// as the last wait; this is for who does not wait.
+    pub(crate) fn forget_drained(&self) {
+        self.drained.store(false, Ordering::Relaxed);
+    }
+
     /// Says that nothing more will be sent; the peer's bytes can still be read.
     pub(crate) fn shutdown_write(&self) {
         if let Ok(stream) = self.std_stream() {

@@ -3,6 +3,7 @@
 mod crowds;
 mod frames;
 mod handshake;
+mod sending;
 mod several;
 mod sockets;
 mod staying;

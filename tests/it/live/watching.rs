@@ -1,7 +1,7 @@
 //! Sockets that follow their session and topics: real servers, raw sockets.
 
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use maypole::live::{Event, TopicEvent, Topics, WebSocket};
 use maypole::prelude::*;
@@ -28,6 +28,24 @@ pub(super) fn counting(config: &str) -> TestServer {
                 ws.send(session().get_or("count", 0)?.to_string())?;
                 while ws.recv()?.is_some() {}
                 Ok(())
+            })
+        });
+        app.get("/ticks", |ctx| {
+            ctx.websocket(|ws| {
+                ws.send(session().get_or("count", 0)?.to_string())?;
+                loop {
+                    ws.send("tick")?;
+                    maypole::sleep(Duration::from_millis(10));
+                }
+            })
+        });
+        app.get("/tick-events", |ctx| {
+            ctx.sse(|out| {
+                out.send(session().get_or("count", 0)?.to_string())?;
+                loop {
+                    out.send("tick")?;
+                    maypole::sleep(Duration::from_millis(10));
+                }
             })
         });
         app.get("/undying", |ctx| {

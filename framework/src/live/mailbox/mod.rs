@@ -58,6 +58,11 @@ impl<L: Letter> Mailbox<L> {
         self.shared.with(|shared| shared.queue.take())
     }
 
+    /// The last letter of all, if it was posted, before those that came earlier.
+    pub(crate) fn take_end(&self) -> Option<L> {
+        self.shared.with(|shared| shared.queue.take_end())
+    }
+
     /// What is there now; with [`Received::Nothing`] the next post wakes the receiver.
     pub(crate) fn take_or_await(&self) -> Received<L> {
         self.shared.with(|shared| shared.queue.take_or_await())

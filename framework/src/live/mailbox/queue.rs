@@ -151,6 +151,12 @@ impl<L: Letter> Queue<L> {
         }
     }
 
+    /// The letter that nothing can come after, before those that came earlier.
+    pub(crate) fn take_end(&mut self) -> Option<L> {
+        let place = self.letters.iter().rposition(L::is_last)?;
+        self.remove(place)
+    }
+
     /// As [`take`](Self::take); with [`Received::Nothing`] the next post wakes the receiver.
     pub(crate) fn take_or_await(&mut self) -> Received<L> {
         let received = self.take();
