@@ -9,6 +9,8 @@ mod disk;
 mod fsync;
 mod millis;
 mod private;
+#[cfg(test)]
+mod quota_tests;
 
 pub use file::{FileStore, FileStoreOptions, FileUsage};
 pub use fsync::Fsync;

@@ -33,7 +33,7 @@ const EVICTION_CHOICE: usize = 32;
 
 /// How long a search without a victim is believed, so that a flood of new visitors against a full
 /// store does not become a flood of searches, or of evictions in vain.
-const NO_VICTIM_TIME: Duration = Duration::from_millis(50);
+pub(super) const NO_VICTIM_TIME: Duration = Duration::from_millis(50);
 
 /// What a store holds, as far as this process knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

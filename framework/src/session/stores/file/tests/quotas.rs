@@ -1,133 +1,41 @@
 //! Quotas, eviction, counting, and what fsync does.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{FileStore, FileStoreOptions, NOW, Place, create, key, record, replace};
 use crate::session::stores::file::sweep::{self, Looked};
-use crate::session::stores::file::{FileUsage, Fsync, usage};
-use crate::session::{Expected, SessionStore, StoreError, StoreKey, Stored, Swap};
+use crate::session::stores::file::usage::{self, NO_VICTIM_TIME};
+use crate::session::stores::file::{FileUsage, Fsync};
+use crate::session::stores::quota_tests::{self, Counted, is_full, let_in, newcomer, quota_tests};
+use crate::session::{Expected, SessionStore, StoreError, Stored};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn small(place: &Place, max_sessions: u64) -> FileStore {
-    FileStore::open(FileStoreOptions { max_sessions, ..place.options() }).unwrap()
+impl quota_tests::Place for Place {
+    type Store = FileStore;
+    const PAUSE: Duration = NO_VICTIM_TIME;
+    /// A block.
+    const BYTES_OF_ONE: u64 = 4096;
+
+    fn empty() -> Self {
+        Self::new()
+    }
+
+    fn small(&self, max_sessions: u64) -> FileStore {
+        FileStore::open(FileStoreOptions { max_sessions, ..self.options() }).unwrap()
+    }
+
+    fn close(store: FileStore) {
+        drop(store);
+    }
+
+    fn counted(store: &FileStore) -> Counted {
+        let FileUsage { sessions, bytes, evicted } = store.usage();
+        Counted { sessions, bytes, evicted }
+    }
 }
 
-fn is_full(store: &FileStore, key: &StoreKey, new: &Stored) -> bool {
-    match store.swap(key, Expected::Absent, new, NOW) {
-        Ok(swapped) => {
-            assert_eq!(swapped, Swap::Done);
-            false
-        }
-        Err(StoreError::Full) => true,
-        Err(other) => panic!("{other}"),
-    }
-}
-
-/// A new anonymous session.
-fn newcomer(bytes: impl Into<Vec<u8>>) -> Stored {
-    Stored { evictable: true, ..record(1, bytes) }
-}
-
-/// A newcomer who has come back since.
-fn let_in(store: &FileStore, key: &StoreKey) {
-    assert!(!is_full(store, key, &newcomer("x")));
-    replace(store, key, &record(2, "x"));
-}
-
-#[test]
-fn a_full_store_refuses_new_sessions_and_serves_the_others() {
-    let place = Place::new();
-    let store = small(&place, 5);
-    for n in 0..5 {
-        let_in(&store, &key(n));
-    }
-    assert!(is_full(&store, &key(50), &newcomer("x")));
-    assert_eq!(store.load(&key(50), NOW).unwrap(), None);
-    replace(&store, &key(1), &record(3, vec![0; 5000]));
-    assert!(store.remove(&key(2)).unwrap());
-    let_in(&store, &key(50));
-    assert!(is_full(&store, &key(51), &newcomer("x")), "a removal makes room for one");
-    drop(store);
-    assert!(is_full(&small(&place, 5), &key(51), &newcomer("x")), "counted again at start");
-    assert!(!is_full(&small(&place, 6), &key(51), &newcomer("x")));
-}
-
-/// What others than newcomers took is given back as well.
-#[test]
-fn who_has_a_session_goes_on_in_a_full_store_and_is_counted() {
-    let place = Place::new();
-    let store = small(&place, 3);
-    // A change of id, the epoch of a user, a lock: none of them is an anonymous newcomer.
-    for n in 0..8 {
-        create(&store, &key(n), &record(1, "x"));
-    }
-    assert_eq!(store.usage(), FileUsage { sessions: 8, bytes: 8 * 4096, evicted: 0 });
-    for n in 0..6 {
-        assert!(is_full(&store, &key(50), &newcomer("x")), "{n} left");
-        assert!(store.remove(&key(n)).unwrap());
-    }
-    assert!(!is_full(&store, &key(50), &newcomer("x")));
-}
-
-/// One who cannot be let in anyway costs few of those who may be evicted.
-#[test]
-fn more_than_there_may_be_costs_few_sessions() {
-    let place = Place::new();
-    let store = small(&place, 60);
-    for n in 0..60 {
-        assert!(!is_full(&store, &key(n), &newcomer("x")));
-    }
-    for n in 100..200 {
-        create(&store, &key(n), &record(1, "x"));
-    }
-    let begun = Instant::now();
-    for n in 0..20 {
-        assert!(is_full(&store, &key(200 + n), &newcomer("x")));
-    }
-    // Five, and then a pause of 50 ms.
-    let most = 5 * (1 + begun.elapsed().as_millis() / 50);
-    let evicted = store.usage().evicted;
-    assert!((1..=most).contains(&evicted.into()), "{evicted} evicted");
-}
-
-#[test]
-fn only_evictable_records_make_room_the_longest_unused_first() {
-    let place = Place::new();
-    let store = small(&place, 6);
-    for n in 0..6 {
-        let last_seen = NOW + HOUR * u32::from(10 - n);
-        create(&store, &key(n), &Stored { evictable: n % 2 == 1, last_seen, ..record(1, "x") });
-    }
-    for (round, victim) in [5, 3, 1].into_iter().enumerate() {
-        let new = key(100 + u8::try_from(round).unwrap());
-        let_in(&store, &new);
-        assert_eq!(store.load(&key(victim), NOW).unwrap(), None, "{victim} was evicted");
-    }
-    assert!(is_full(&store, &key(120), &newcomer("new")), "nobody else may be");
-    for kept in [0, 2, 4, 100, 101, 102] {
-        assert!(store.load(&key(kept), NOW).unwrap().is_some(), "{kept} is kept");
-    }
-    assert_eq!(store.usage().evicted, 3);
-}
-
-#[test]
-fn expired_records_make_room_before_the_sweep() {
-    let place = Place::new();
-    let store = small(&place, 2);
-    create(&store, &key(1), &Stored { deadline: NOW + HOUR / 2, ..record(1, "x") });
-    create(&store, &key(2), &record(1, "x"));
-    let swapped = store.swap(
-        &key(3),
-        Expected::Absent,
-        &Stored { deadline: NOW + HOUR * 9, ..newcomer("x") },
-        NOW + HOUR / 2,
-    );
-    assert_eq!(swapped.unwrap(), Swap::Done);
-    assert_eq!(store.usage().evicted, 0, "an expired record is not evicted, only gone");
-    assert!(store.load(&key(2), NOW).unwrap().is_some());
-}
+quota_tests! { Place }
 
 #[test]
 fn disk_space_is_a_quota_too() {
@@ -143,23 +51,6 @@ fn disk_space_is_a_quota_too() {
     assert!(store.usage().bytes > 40_960, "growth is never refused");
     assert!(is_full(&store, &key(4), &newcomer("one block")));
     create(&store, &key(4), &record(1, vec![0; 9000]));
-}
-
-#[test]
-fn parallel_creations_do_not_pass_the_quota() {
-    let place = Place::new();
-    let store = small(&place, 20);
-    let done: usize = thread::scope(|scope| {
-        let workers = (0..4_u8).map(|worker| {
-            let store = &store;
-            let create = move |n| !is_full(store, &key(worker * 60 + n), &newcomer("x"));
-            scope.spawn(move || (0..20).filter(|n| create(*n)).count())
-        });
-        let workers: Vec<_> = workers.collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
-    });
-    let usage = store.usage();
-    assert_eq!((done as u64, usage.sessions), (20 + usage.evicted, 20));
 }
 
 /// What one process does, the other learns from its own sweep.
