@@ -52,6 +52,9 @@ pub enum ErrorKind {
     /// A session verb was used inside an `update` closure, or by a job on the blocking pool while
     /// its request uses the session: 500.
     SessionInUse,
+    /// A session verb that asks the store was used by a job on the blocking pool, where it is not
+    /// asked: 500. Load the session before the job (any verb does), save it after.
+    SessionOnPool,
     /// A login is needed, or a more recent one: 403. Answer it with a redirect to your login form.
     LoginRequired,
     /// The user has as many sessions as `max_sessions_per_user` allows: 409.
@@ -154,6 +157,7 @@ impl Error {
             | ErrorKind::NoRequest
             | ErrorKind::SessionClosed
             | ErrorKind::SessionInUse
+            | ErrorKind::SessionOnPool
             | ErrorKind::SessionValue
             | ErrorKind::SessionTooLarge => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -88,8 +88,8 @@ where
 /// the blocking pool; the coroutine waits, its worker serves others meanwhile.
 ///
 /// The work sees the request of the caller. It may use a session that was used before the job: what
-/// must ask the store there (the first use, `save`, `take`, `lock` and the like) is an error. On a
-/// plain thread it runs right there.
+/// must ask the store there (the first use, `save`, `take`, `lock` and the like) is an error
+/// ([`ErrorKind::SessionOnPool`]). On a plain thread it runs right there.
 ///
 /// # Errors
 /// [`ErrorKind::Overloaded`] (503), without running `work`, when `[runtime] blocking_queue` jobs

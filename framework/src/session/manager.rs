@@ -32,7 +32,7 @@ use super::cookie::{CookiePolicy, Presented};
 use super::events::{Event, Events};
 use super::id::{self, Keyring};
 use super::limit::CreationLimit;
-use super::off_pool::OffPool;
+use super::off_pool::{OffPool, OnPool};
 use super::queue::Queue;
 use super::session::Session;
 use super::settings::SessionSettings;
@@ -242,6 +242,11 @@ fn store_error(error: StoreError) -> Error {
     let (kind, what) = match &error {
         StoreError::Unavailable(_) => {
             (ErrorKind::StoreUnavailable, "the session store gave no answer")
+        }
+        StoreError::Refused(cause) if cause.is::<OnPool>() => {
+            let what = "a verb that needs the session store was used on the blocking pool; use the \
+                        session once before the job, so that it is loaded, and save after it";
+            return Error::new(ErrorKind::SessionOnPool, what);
         }
         StoreError::Refused(_) => (ErrorKind::StoreUnavailable, "the session store refuses"),
         StoreError::Full => {

@@ -5,6 +5,8 @@
 //! was carried out is as unknown, and finding that out is the manager's trade. Unwinding through a
 //! change of id would leave the client with neither session.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,6 +15,18 @@ use super::store::{
     Touch,
 };
 use crate::runtime::{catch_panic, is_on_pool};
+
+/// Why a job is refused, so that the manager tells it from a store that refuses.
+#[derive(Debug)]
+pub(super) struct OnPool;
+
+impl fmt::Display for OnPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a job on the blocking pool cannot ask the session store")
+    }
+}
+
+impl StdError for OnPool {}
 
 /// The store as the manager sees it.
 pub(super) struct OffPool(pub(super) Arc<dyn SessionStore>);
@@ -23,9 +37,7 @@ impl OffPool {
         question: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         if is_on_pool() {
-            let what = "a job on the blocking pool cannot ask the session store; use the session \
-                        before or after it";
-            return Err(StoreError::refused(what));
+            return Err(StoreError::refused(OnPool));
         }
         catch_panic(|| question(&*self.0)).unwrap_or_else(|panic| {
             Err(StoreError::unavailable(format!("the session store panicked: {panic}")))

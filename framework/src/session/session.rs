@@ -34,6 +34,8 @@ use crate::runtime::sync::Mutex;
 /// - `SessionClosed` after the final commit began,
 /// - `StoreUnavailable` when the session cannot be loaded,
 /// - `SessionInUse` in the closure of an [`update`](Self::update),
+/// - `SessionOnPool` in a job of [`blocking`](crate::blocking()) that would have to ask the store: to
+///   load the session, if it was not used before, to save it, and the like,
 /// - `SessionValue` when a value has another type than the one asked for.
 #[derive(Clone)]
 pub struct Session {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CookieChange, Node, Outcome, kind};
-use crate::error::ErrorKind;
+use super::{CookieChange, Node, Outcome, after, kind};
+use crate::error::{ErrorKind, Result};
+use crate::session::Session;
 
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 struct Cart {
@@ -306,6 +307,42 @@ fn an_update_that_uses_the_session_is_an_error_and_no_deadlock() {
     node.commit(&session);
     assert_eq!(*seen.lock(), Some(ErrorKind::SessionInUse));
     assert_eq!(node.get(&cookie, "a"), Some(2));
+}
+
+/// Runs `verb` in a job on the blocking pool, as a handler would.
+fn on_pool(session: &Session, verb: fn(&Session) -> Result<()>) -> Result<()> {
+    let session = session.clone();
+    let handler = move || crate::blocking(move || verb(&session)).unwrap();
+    crate::runtime::spawn(handler).unwrap().join().unwrap()
+}
+
+#[test]
+fn a_job_on_the_blocking_pool_is_told_that_it_cannot_ask_the_store() {
+    let node = Node::new();
+    let cookie = node.visitor();
+    let session = node.open(&cookie);
+    let check_refused = |verb| {
+        let error = on_pool(&session, verb).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SessionOnPool, "{error:?}");
+        assert_eq!(error.status(), crate::StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!error.is_unavailable() && error.chain().contains("before the job"), "{error:?}");
+    };
+    check_refused(|session| session.get::<String>("who").map(drop));
+    check_refused(|session| session.set("who", "you"));
+    assert_eq!(session.get("who").unwrap(), Some("me".to_owned()), "loaded outside of the job");
+    on_pool(&session, |session| session.get::<String>("who").map(drop)).unwrap();
+    on_pool(&session, |session| session.increment("n", 1).map(drop)).unwrap();
+    check_refused(Session::save);
+    check_refused(Session::reload);
+    check_refused(Session::lock);
+    check_refused(|session| session.take::<String>("who").map(drop));
+    check_refused(|session| session.login("ann"));
+    node.commit(&session);
+    assert_eq!(node.get(&cookie, "n"), Some(1), "what the job changed is stored at the commit");
+    let stranger = node.open("");
+    on_pool(&stranger, |session| session.get::<u8>("who").map(drop)).unwrap();
+    on_pool(&stranger, |session| session.set("who", 1)).unwrap();
+    assert_eq!(node.get(&after("", &node.commit(&stranger)), "who"), Some(1));
 }
 
 #[test]
