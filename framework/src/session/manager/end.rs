@@ -108,6 +108,7 @@ impl Manager {
     fn settle_end(&self, key: &StoreKey, ended: Option<StoreKey>, open: &mut Open) -> Result<()> {
         open.base = None;
         open.doubt = None;
+        open.is_renewed = false;
         open.gone = Gone::No;
         open.fate = Fate::Keep;
         open.cookie = if ended.is_some() { CookieDue::Delete } else { CookieDue::None };

@@ -253,6 +253,36 @@ pub(super) fn after_the_logout_a_new_session_may_begin() {
     assert_eq!(node.request(&fresh, |session| session.user()).0, None);
 }
 
+/// What the id that came had been through is nothing to the session begun after its end.
+#[test]
+pub(super) fn a_session_begun_after_the_end_of_a_renewed_id_is_one_like_any_other() {
+    let begin_anew = |node: &Node, cookie: &str| {
+        node.request(cookie, |session| session.rotate());
+        let session = node.open(cookie);
+        session.logout().unwrap();
+        session.set("notice", "bye").unwrap();
+        session.save().unwrap();
+        session
+    };
+    let node = Node::new();
+    let cookie = node.visitor();
+    let session = begin_anew(&node, &cookie);
+    session.set("more", 1).unwrap();
+    node.store.swaps_meet([Fault::Refused]);
+    node.manager.commit(&session, Outcome::Keep).unwrap_err();
+    let cookie = after(&cookie, &node.manager.after_failure(&session).cookie);
+    assert_eq!(node.get(&cookie, "notice"), Some("bye".to_owned()), "its cookie was sent");
+
+    let node = Node::new();
+    let cookie = node.visitor();
+    let session = begin_anew(&node, &cookie);
+    let rotated = node.count(Event::Rotated);
+    session.rotate().unwrap();
+    let cookie = after(&cookie, &node.commit(&session));
+    assert_eq!(node.count(Event::Rotated), rotated + 1, "it can be rotated");
+    assert_eq!(node.get(&cookie, "notice"), Some("bye".to_owned()));
+}
+
 #[test]
 pub(super) fn a_users_list_forgets_the_session_and_no_other() {
     let node = Node::new();

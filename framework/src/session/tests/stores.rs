@@ -225,6 +225,7 @@ on_every_store! {
         a_logout_that_cannot_know_what_became_of_the_id_is_no_success
         faults_on_the_way_leave_it_whole_or_ended_and_never_a_false_success
         after_the_logout_a_new_session_may_begin
+        a_session_begun_after_the_end_of_a_renewed_id_is_one_like_any_other
         a_users_list_forgets_the_session_and_no_other
     }
     regressions {
