@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use memory::MemoryStore;
 
-use super::{CookieChange, CookiePolicy, Manager, Outcome, Session, SessionSettings};
+use super::{CookieChange, CookiePolicy, Manager, Outcome, Session, SessionSettings, StoreKey};
 use crate::clock::ManualClock;
 use crate::error::{ErrorKind, Result};
 
@@ -104,6 +104,13 @@ impl Node {
 
     fn get<T: serde::de::DeserializeOwned>(&self, cookie: &str, key: &str) -> Option<T> {
         self.request(cookie, |session| session.get(key)).0
+    }
+
+    /// The keys of all records that are there now.
+    fn living(&self) -> Vec<StoreKey> {
+        let now = self.clock.now();
+        let records = self.store.records().into_iter();
+        records.filter(|(_, stored)| stored.deadline > now).map(|(key, _)| key).collect()
     }
 
     fn count(&self, event: super::events::Event) -> u64 {

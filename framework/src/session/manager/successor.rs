@@ -72,8 +72,12 @@ impl Manager {
         let ended = self.queue.in_turn(&base.key, |turn| {
             self.swap_new(&change.placed, token, now)?;
             let ended = self.replace(base, &mut change, now);
-            if let Ok(Ended::Here) = &ended {
-                drop(turn.left());
+            match &ended {
+                Ok(Ended::Here) => drop(turn.left()),
+                // It will never be readable: no attempt at the commit point was carried out or will
+                // be, and nobody has heard of its id.
+                Err(_) if !change.is_in_doubt => drop(self.store.remove(&change.placed.key)),
+                Ok(Ended::Elsewhere(_)) | Err(_) => {}
             }
             ended
         });

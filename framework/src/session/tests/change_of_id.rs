@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::memory::Fault;
 use super::{CookieChange, Node, Outcome, after, kind};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Result};
+use crate::session::Session;
 use crate::session::events::Event;
 use crate::session::record::Entry;
 
@@ -39,6 +40,49 @@ pub(super) fn a_login_that_fails_later_leaves_the_old_session_usable() {
     assert_eq!(node.get(&cookie, "who"), Some("me".to_owned()));
     assert_eq!(node.request(&cookie, |session| session.user()).0, None);
     assert_eq!(node.store.records().len(), 1);
+}
+
+#[test]
+pub(super) fn a_change_of_id_that_surely_failed_leaves_no_pending_record() {
+    type Change = fn(&Session) -> Result<()>;
+    let changes: [(usize, Change); 3] =
+        [(1, Session::regenerate), (1, Session::rotate), (2, |session| session.login("ann"))];
+    for (steps_before, change) in changes {
+        // At the placing, and at the commit point.
+        for (skip, fault, times) in [
+            (0, Fault::Refused, 1),
+            (0, Fault::Full, 1),
+            (1, Fault::Refused, 1),
+            (1, Fault::Conflict, 65),
+        ] {
+            let node = Node::new();
+            let cookie = node.visitor();
+            let before = node.living();
+            let session = node.open(&cookie);
+            change(&session).unwrap();
+            let fine = std::iter::repeat_n(Fault::Fine, steps_before - 1 + skip);
+            node.store.swaps_meet(fine.chain(std::iter::repeat_n(fault, times)));
+            let error = node.manager.commit(&session, Outcome::Keep).unwrap_err();
+            assert_eq!(node.store.faults_left(), 0, "{error:?}");
+            assert_eq!(node.living(), before, "{steps_before} {skip} {fault:?}: {error:?}");
+            let (_, fresh) = node.request(&cookie, change);
+            assert_eq!(node.get(&fresh, "who"), Some("me".to_owned()));
+        }
+    }
+}
+
+/// Its right to be read may come yet.
+#[test]
+pub(super) fn a_change_of_id_in_doubt_keeps_its_pending_record() {
+    for fault in [Fault::Lost, Fault::Late] {
+        let node = Node::new();
+        let cookie = node.visitor();
+        let session = node.open(&cookie);
+        session.regenerate().unwrap();
+        node.store.swaps_meet([Fault::Fine, Fault::Lost, Fault::Lost, fault]);
+        node.manager.commit(&session, Outcome::Keep).unwrap_err();
+        assert_eq!(node.living().len(), 2, "{fault:?}");
+    }
 }
 
 #[test]

@@ -150,6 +150,8 @@ on_every_store! {
     change_of_id {
         login_gives_a_fresh_id_binds_the_user_and_keeps_the_data
         a_login_that_fails_later_leaves_the_old_session_usable
+        a_change_of_id_that_surely_failed_leaves_no_pending_record
+        a_change_of_id_in_doubt_keeps_its_pending_record
         requests_with_the_old_id_see_nothing_new_and_leave_the_new_cookie_alone
         what_another_node_wrote_meanwhile_comes_along
         a_crash_between_the_steps_leaves_the_old_session_or_the_new
