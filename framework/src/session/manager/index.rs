@@ -122,7 +122,10 @@ impl Manager {
         let mut index = Index::decode(&found.bytes);
         index.places.retain(|place| place.key != *key);
         let version = next_version(found.version);
-        let stored = stored(&index, version, found.deadline, now);
+        // The index of nobody ends here, or it would take a place for as long as the session would
+        // have lived. Not by a removal: that could hit one into which another login was just entered.
+        let until = if index.places.is_empty() { now } else { found.deadline };
+        let stored = stored(&index, version, until, now);
         let expected = Expected::Version(found.version);
         self.store.swap(&index_key, expected, &stored, now).map(drop).ok();
     }

@@ -258,6 +258,8 @@ on_every_store! {
         beyond_the_limit_the_oldest_login_ends
         beyond_the_limit_a_login_is_refused_and_the_session_is_as_before
         a_login_under_way_counts_and_one_that_failed_does_not
+        a_refused_login_leaves_no_index_behind
+        a_login_that_comes_as_another_is_refused_is_listed
         the_index_does_not_grow_with_changes_of_id
         logins_at_once_are_all_listed
     }

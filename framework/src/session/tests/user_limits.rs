@@ -76,6 +76,59 @@ pub(super) fn a_login_under_way_counts_and_one_that_failed_does_not() {
 }
 
 #[test]
+pub(super) fn a_refused_login_leaves_no_index_behind() {
+    for is_visitor in [false, true] {
+        let node = Node::new();
+        let cookie = if is_visitor { node.visitor() } else { String::new() };
+        let refused = || {
+            let session = node.open(&cookie);
+            session.login("ann").unwrap();
+            // The index takes it, the session finds no room.
+            node.store.swaps_meet([Fault::Fine, Fault::Full]);
+            assert_eq!(kind(node.manager.commit(&session, Outcome::Keep)), ErrorKind::StoreFull);
+        };
+        let before = node.living();
+        refused();
+        assert_eq!(node.living(), before, "{is_visitor}: nothing takes a place");
+        // Where the user has a session, its entry stays.
+        let elsewhere = login(&node, "ann");
+        refused();
+        assert_eq!(devices(&node, &elsewhere, "ann").len(), 1);
+        assert_eq!(node.manager.index("ann", node.clock.now()).unwrap().places.len(), 1);
+        let (_, cookie) = node.request(&cookie, |session| session.login("ann"));
+        assert!(is_in(&node, &cookie));
+        assert_eq!(devices(&node, &elsewhere, "ann").len(), 2);
+    }
+}
+
+#[test]
+pub(super) fn a_login_that_comes_as_another_is_refused_is_listed() {
+    // Before the refused one's entry is taken back, and after.
+    for skip in [2, 1] {
+        let node = Node::new();
+        let (other, faults) = (node.other(), [Fault::Fine, Fault::Full]);
+        let session = node.open("");
+        session.login("ann").unwrap();
+        let (listed, seen) = std::sync::mpsc::channel();
+        node.store.swaps_meet(if skip == 2 { &faults[..] } else { &[] }.iter().copied());
+        let comes = move || listed.send(login(&other, "ann")).unwrap();
+        if skip == 1 {
+            let store = std::sync::Arc::clone(&node.store);
+            node.store.before_swap(1, move || {
+                comes();
+                store.swaps_meet([Fault::Full]);
+            });
+        } else {
+            node.store.before_swap(2, comes);
+        }
+        assert_eq!(kind(node.manager.commit(&session, Outcome::Keep)), ErrorKind::StoreFull);
+        let cookie = seen.try_recv().unwrap();
+        assert!(is_in(&node, &cookie));
+        assert_eq!(devices(&node, &cookie, "ann").len(), 1, "{skip}");
+    }
+}
+
+#[test]
 pub(super) fn the_index_does_not_grow_with_changes_of_id() {
     let node = limited(5, UserPolicy::Refuse);
     let mut cookie = login(&node, "ann");
