@@ -54,6 +54,8 @@ pub struct Imported {
     pub old_ids: u64,
     /// Their time is over.
     pub expired: u64,
+    /// Anonymous sessions seen once, for which a full store had no room; they are left out.
+    pub no_room: u64,
     /// Locks, and what cannot be read.
     pub skipped: u64,
 }
@@ -109,6 +111,10 @@ impl Admin {
     /// went on from the one in the store; otherwise the store's stays, unless `replaces`. Of a
     /// session that changed its id between file and store only the last id lives. What ended after the export and has left no trace in this store does come back, so import what
     /// is fresh.
+    ///
+    /// Quotas hold as they do for visitors: beyond them an anonymous session seen once is left out, or
+    /// takes the place of another one of its kind. All others come in, whatever the store holds by
+    /// then; new visitors are refused until there is room.
     ///
     /// # Errors
     /// `Request` if the file is none, is cut, or is of another app or a later version;
@@ -225,6 +231,7 @@ impl Imported {
             TakenIn::Kept => &mut self.kept,
             TakenIn::Ended => &mut self.ended,
             TakenIn::Expired => &mut self.expired,
+            TakenIn::NoRoom => &mut self.no_room,
             TakenIn::Skipped => &mut self.skipped,
         }
     }

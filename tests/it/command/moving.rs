@@ -74,6 +74,34 @@ fn deadlines_stay_and_the_expired_stay_behind() {
     assert_eq!(second.list(&[]).len(), 0);
 }
 
+/// Into a full store come those whom no quota would send away.
+#[test]
+fn a_full_store_leaves_only_newcomers_out() {
+    for backend in ["file", "table"] {
+        let from = Place::new("file");
+        let full = Place::new(backend).with("MAYPOLE_SESSION_MAX_SESSIONS", "2");
+        let (_scratch, file) = scratch();
+        let server = from.server();
+        let newcomers = [(); 3].map(|()| visitor(&server, 1, None));
+        let (mut regular, mut ada) = (visitor(&server, 2, None), visitor(&server, 1, Some("ada")));
+        stop(server);
+        let server = full.server();
+        let mut there = [(); 2].map(|()| visitor(&server, 2, None));
+        // Ada's session, the id before her login, her index.
+        let expected = "4 added\n3 left out: anonymous, seen once, and the store is full\n";
+        assert_eq!(carry(&from, &full, &file, &[]), expected, "{backend}");
+        (regular, ada) = (regular.at(server.addr), ada.at(server.addr));
+        assert_eq!(regular.get("/count").text(), "3");
+        assert_eq!([ada.get("/user").text(), ada.get("/count").text()], ["ada", "2"]);
+        for newcomer in newcomers {
+            assert_eq!(newcomer.at(server.addr).get("/read").text(), "0");
+        }
+        for there in &mut there {
+            assert_eq!(there.get("/count").text(), "3", "nobody made room");
+        }
+    }
+}
+
 #[test]
 fn an_import_never_undoes_what_came_after_the_export() {
     for backend in ["file", "table"] {

@@ -8,7 +8,7 @@ use super::super::id::Handle;
 use super::super::inspect::Inspected;
 use super::super::record::{self, Epochs, Record, Tokens};
 use super::super::reserved::{self, Index, Reserved};
-use super::super::store::{Expected, StoreKey, Stored, Swap};
+use super::super::store::{Expected, StoreError, StoreKey, Stored, Swap};
 use super::super::version::{first_version, next_version};
 use super::race::Race;
 use super::{Manager, store_error};
@@ -29,6 +29,8 @@ pub(crate) enum TakenIn {
     Ended,
     /// Its time is over.
     Expired,
+    /// An anonymous session seen once, for which a full store has no room.
+    NoRoom,
     /// The lease of a lock, which means nothing elsewhere, or bytes that cannot be read.
     Skipped,
 }
@@ -120,7 +122,8 @@ impl Manager {
     ///
     /// What ended here stays ended, and what was revoked stays so: a tombstone is never replaced,
     /// an epoch never lowered, an expired record never stored. A session takes the place of
-    /// another only if it went on from that one's last commit, or if `replaces`.
+    /// another only if it went on from that one's last commit, or if `replaces`. Quotas refuse
+    /// whom they would refuse without an import, and let in who has a right to stay.
     pub(crate) fn take_in(
         &self,
         key: &StoreKey,
@@ -156,6 +159,7 @@ impl Manager {
                 }
                 Ok(Swap::Done) => return Ok(outcome),
                 Ok(Swap::Conflict | Swap::Missing) => race.lost()?,
+                Err(StoreError::Full) if stored.evictable => return Ok(TakenIn::NoRoom),
                 // Looked up again: what is there by then is what was given.
                 Err(error) => race.failed(None, error)?,
             }

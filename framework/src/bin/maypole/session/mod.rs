@@ -94,6 +94,11 @@ ended stays ended; expired sessions are left out; a session that is in both stay
 the one in the file went on from it; of one that changed its id only the last id lives. Sessions
 that ended after the export and left no trace here come back, so import what is fresh.
 
+Quotas hold as they do for visitors: where [session] max_sessions or max_total_bytes is reached,
+anonymous sessions seen once are left out, or take the place of others of their kind. All others
+come in beyond the quotas; new visitors are then refused until there is room (maypole session stats
+says how full it is).
+
   --replace    take the file's where both have a session; an ended one still stays ended
 ";
 

@@ -66,6 +66,7 @@ pub(super) fn import(arguments: &mut Arguments, config: &Config) -> Result<(), F
         (imported.ended, "have ended here, and stay so"),
         (imported.old_ids, "old ids of sessions that have a later one, which alone lives"),
         (imported.expired, "have expired"),
+        (imported.no_room, "left out: anonymous, seen once, and the store is full"),
         (imported.skipped, "skipped: locks, and what cannot be read"),
     ] {
         if count > 0 {
