@@ -29,6 +29,7 @@ mod limits;
 mod live;
 mod nodes;
 mod panics;
+mod redis_at_start;
 mod restart;
 mod session_over_http;
 mod stalls;

@@ -79,6 +79,7 @@ pub struct RedisStore {
     watching: Watching,
     has_warned: AtomicBool,
     has_warned_of_replicas: AtomicBool,
+    has_warned_of_too_few: AtomicBool,
 }
 
 impl RedisStore {
@@ -125,6 +126,7 @@ impl RedisStore {
             room: Box::default(),
             has_warned: AtomicBool::new(false),
             has_warned_of_replicas: AtomicBool::new(false),
+            has_warned_of_too_few: AtomicBool::new(false),
         })
     }
 

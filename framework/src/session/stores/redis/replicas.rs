@@ -6,13 +6,46 @@ use std::time::Duration;
 use redis::{Value, cmd};
 
 use super::RedisStore;
-use super::answers::{failed, number};
+use super::answers::{bytes, failed, number};
 use crate::session::{StoreError, StoreKey};
 
 /// Time for the answer to WAIT itself to arrive.
 const ANSWER: Duration = Duration::from_secs(1);
 
 impl RedisStore {
+    /// Whether saves can succeed: looked at when a server starts. Who may not ask is told by the
+    /// first save.
+    pub(super) fn check_replicas(&self) {
+        if self.options.wait_replicas == 0 {
+            return;
+        }
+        let ask = cmd("INFO").arg("replication").take();
+        // Each master of a cluster has replicas of its own; the fewest are what matters.
+        let online = self.redis.nodes().unwrap_or_default().into_iter().filter_map(|node| {
+            let answer = node.send(std::slice::from_ref(&ask)).ok()?.into_iter().next()?;
+            let info = bytes(answer).ok().flatten()?;
+            let online = String::from_utf8_lossy(&info).matches("state=online").count();
+            u32::try_from(online).ok()
+        });
+        if let Some(fewest) = online.min() {
+            self.warn_if_too_few(fewest);
+        }
+    }
+
+    fn warn_if_too_few(&self, found: u32) {
+        let wanted = self.options.wait_replicas;
+        if found >= wanted || self.has_warned_of_too_few.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        log::warn!(
+            target: "maypole::session",
+            "[session.redis] wait_replicas = {wanted}, but {found} replicas of redis are in step: each \
+             request that saves waits for wait_timeout ({:?}), twice as a rule, and is answered with \
+             503, though redis keeps what it saved; add replicas or lower wait_replicas (said once)",
+            self.options.wait_timeout
+        );
+    }
+
     /// After a save: waits until as many replicas as the setting says have it.
     pub(super) fn replicate(&self, key: &StoreKey) -> Result<(), StoreError> {
         match self.options.wait_replicas {
@@ -68,9 +101,12 @@ impl RedisStore {
         number(next())?;
         match u32::try_from(number(next())?) {
             Ok(reached) if reached >= enough => Ok(()),
-            _ => Err(StoreError::unavailable(format!(
-                "redis has it, but fewer than {enough} replicas had it within {limit:?}"
-            ))),
+            reached => {
+                self.warn_if_too_few(reached.unwrap_or_default());
+                Err(StoreError::unavailable(format!(
+                    "redis has it, but fewer than {enough} replicas had it within {limit:?}"
+                )))
+            }
         }
     }
 }

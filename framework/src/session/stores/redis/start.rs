@@ -50,6 +50,7 @@ impl RedisStore {
             return Err(Error::new(ErrorKind::Start, what));
         }
         self.check_news()?;
+        self.check_replicas();
         for warning in doubts(&info).into_iter().chain(self.fullness(&info)) {
             log::warn!("{warning}");
         }
