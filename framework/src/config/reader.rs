@@ -115,6 +115,20 @@ impl<'a> Keys<'a> {
         self.settings.last().is_some_and(|setting| setting.origin != Origin::Default)
     }
 
+    /// The keys of this section that somebody wrote, as far as they were read.
+    pub(super) fn written(&self) -> Vec<(&'static str, Origin)> {
+        let is_written = |setting: &&Setting| {
+            setting.section == self.section && setting.origin != Origin::Default
+        };
+        let written = self.settings.iter().filter(is_written);
+        written.map(|setting| (setting.key, setting.origin.clone())).collect()
+    }
+
+    /// The name of the file, if there is one.
+    pub(super) fn file(&self) -> Option<String> {
+        self.given.file.clone()
+    }
+
     /// An error about the key of this section that was written and read last.
     pub(super) fn error(&self, message: &str) -> Box<ConfigError> {
         let is_guilty = |setting: &&Setting| {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::error::Origin;
+
 /// `[redis.NAME]`: one redis, be it a single server, one found by sentinels, or a cluster.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,22 @@ pub struct RedisSettings {
     pub queue: usize,
     /// The longest pause between two attempts to connect.
     pub reconnect_max: Duration,
+    pub(crate) places: RedisPlaces,
+}
+
+/// Where the keys of a `[redis.NAME]` were written, for what only its server or its files can tell.
+#[derive(Debug, Clone, Default, Eq)]
+pub(crate) struct RedisPlaces {
+    /// The file of the settings, if there is one.
+    pub(super) file: Option<String>,
+    pub(super) written: Vec<(&'static str, Origin)>,
+}
+
+/// Settings are what they say, wherever they say it.
+impl PartialEq for RedisPlaces {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Where the servers of a `[redis.NAME]` are.
@@ -99,6 +117,24 @@ pub struct RedisTls {
 }
 
 impl RedisSettings {
+    /// Where the first of `keys` that somebody wrote is written, else where the last would be:
+    /// `config.ini:3: [redis.default] url`. For errors and warnings of the start.
+    pub(crate) fn place(&self, keys: &[&'static str]) -> String {
+        let RedisPlaces { file, written } = &self.places;
+        let find = |key: &&str| written.iter().find(|(name, _)| name == key);
+        let (key, origin) = match keys.iter().find_map(find) {
+            Some((key, origin)) => (*key, Some(origin.to_string())),
+            None => (keys.last().copied().unwrap_or_default(), file.clone()),
+        };
+        let origin = origin.map(|origin| format!("{origin}: ")).unwrap_or_default();
+        format!("{origin}[redis.{}] {key}", self.name)
+    }
+
+    /// [`place`](Self::place) of what says where the servers are.
+    pub(crate) fn place_of_servers(&self) -> String {
+        self.place(&["nodes", "sentinels", "url"])
+    }
+
     /// The settings of a `[redis.NAME]` with nothing written in it but the servers.
     #[cfg(test)]
     pub(crate) fn with_defaults(name: &str, servers: RedisServers) -> Self {
@@ -115,6 +151,7 @@ impl RedisSettings {
             command_timeout: Duration::from_secs(1),
             queue: 10_000,
             reconnect_max: Duration::from_millis(500),
+            places: RedisPlaces::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keys::is_short_name;
 use super::reader::{Keys, Outcome};
-use super::redis::{RedisLogin, RedisServers, RedisSettings, RedisTls};
+use super::redis::{RedisLogin, RedisPlaces, RedisServers, RedisSettings, RedisTls};
 use super::redis_url::{self, RedisUrl};
 use super::value::{HOUR, MINUTE, count, duration, flag, optional, text_that};
 
@@ -41,6 +41,7 @@ pub(super) fn redis(keys: &mut Keys<'_>, name: &str) -> Outcome<RedisSettings> {
         command_timeout: keys.read("command_timeout", "1s", duration(SHORTEST..=HOUR))?,
         queue: keys.read("queue", "10000", count(1..=10_000_000))?,
         reconnect_max: keys.read("reconnect_max", "500ms", duration(SHORTEST..=MINUTE))?,
+        places: RedisPlaces { file: keys.file(), written: keys.written() },
     })
 }
 

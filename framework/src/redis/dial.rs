@@ -28,7 +28,7 @@ pub(super) struct Dialer {
 impl Dialer {
     /// Reads the files that encryption needs; fails if one of them is no good.
     pub(super) fn new(settings: &RedisSettings) -> crate::Result<Self> {
-        let tls = settings.tls.as_ref().map(TlsSettings::read).transpose()?;
+        let tls = TlsSettings::read(settings)?;
         Ok(Self { settings: settings.clone(), tls, masters: Arc::default() })
     }
 

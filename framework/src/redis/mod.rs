@@ -205,9 +205,9 @@ impl Redis {
         Listening::new(settings, Arc::clone(&self.inner.outage), dial, sink)
     }
 
-    /// The NAME of its `[redis.NAME]`.
-    pub(crate) fn name(&self) -> &str {
-        &self.inner.dialer.settings().name
+    /// What it was opened with.
+    pub(crate) fn settings(&self) -> &RedisSettings {
+        self.inner.dialer.settings()
     }
 
     /// Whether a shared connection works.
@@ -232,6 +232,7 @@ impl Node {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("name", &self.name()).field("state", &self.state()).finish()
+        let (name, state) = (&self.settings().name, self.state());
+        f.debug_struct("Redis").field("name", name).field("state", &state).finish()
     }
 }

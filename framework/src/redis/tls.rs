@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use crate::config::RedisTls;
+use crate::config::{RedisSettings, RedisTls};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Read once, used for every connection.
@@ -18,29 +18,34 @@ pub(super) struct TlsSettings {
 }
 
 impl TlsSettings {
-    /// Reads the files that `settings` names, or the authorities of the system.
+    /// Reads the files that `settings` name, or the authorities of the system; `None` for plain
+    /// connections.
     #[expect(clippy::large_stack_frames, reason = "at start, on a plain thread")]
-    pub(super) fn read(settings: &RedisTls) -> Result<Self> {
+    pub(super) fn read(settings: &RedisSettings) -> Result<Option<Self>> {
+        let Some(tls) = &settings.tls else { return Ok(None) };
+        let of_certificate = settings.place(&["tls_cert"]);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| refused("the versions of TLS").caused_by(error))?
-            .with_root_certificates(roots(settings.ca.as_deref())?);
-        let config = match &settings.identity {
+            .map_err(|error| {
+                refused(&settings.place_of_servers(), "the versions of TLS").caused_by(error)
+            })?
+            .with_root_certificates(roots(settings, tls)?);
+        let config = match &tls.identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
+                let place = settings.place(&["tls_key"]);
                 let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-                    refused(&format!("the key {}", key.display())).caused_by(error)
+                    refused(&place, &format!("the key {}", key.display())).caused_by(error)
                 })?;
-                builder.with_client_auth_cert(certificates(certificate)?, key_der).map_err(
-                    |error| {
-                        refused(&format!("the certificate {}", certificate.display()))
-                            .caused_by(error)
-                    },
-                )?
+                let list = certificates(&of_certificate, certificate)?;
+                builder.with_client_auth_cert(list, key_der).map_err(|error| {
+                    let what = format!("the certificate {}", certificate.display());
+                    refused(&of_certificate, &what).caused_by(error)
+                })?
             }
         };
-        Ok(Self { config: Arc::new(config) })
+        Ok(Some(Self { config: Arc::new(config) }))
     }
 
     /// The client's side of a connection to `host`, whose certificate must be for that name.
@@ -51,13 +56,15 @@ impl TlsSettings {
     }
 }
 
-fn roots(file: Option<&Path>) -> Result<RootCertStore> {
+fn roots(settings: &RedisSettings, tls: &RedisTls) -> Result<RootCertStore> {
+    let place = settings.place(&["tls_ca"]);
     let mut roots = RootCertStore::empty();
-    match file {
+    match &tls.ca {
         Some(file) => {
-            for certificate in certificates(file)? {
+            for certificate in certificates(&place, file)? {
                 roots.add(certificate).map_err(|error| {
-                    refused(&format!("the authority in {}", file.display())).caused_by(error)
+                    let what = format!("the authority in {}", file.display());
+                    refused(&place, &what).caused_by(error)
                 })?;
             }
         }
@@ -67,21 +74,22 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore> {
         }
     }
     if roots.is_empty() {
-        return Err(refused("the list of authorities, which is empty; write tls_ca = FILE"));
+        let what = "the list of authorities, which is empty; write tls_ca = FILE";
+        return Err(refused(&place, what));
     }
     Ok(roots)
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+fn certificates(place: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let unreadable =
-        |error| refused(&format!("the certificates {}", file.display())).caused_by(error);
+        |error| refused(place, &format!("the certificates {}", file.display())).caused_by(error);
     let list: Vec<_> =
         CertificateDer::pem_file_iter(file).and_then(Iterator::collect).map_err(unreadable)?;
     Ok(list)
 }
 
-fn refused(what: &str) -> Error {
-    Error::new(ErrorKind::Start, format!("TLS to redis cannot use {what}"))
+fn refused(place: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Start, format!("{place}: TLS to redis cannot use {what}"))
 }
 
 impl fmt::Debug for TlsSettings {

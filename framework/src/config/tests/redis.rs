@@ -35,6 +35,31 @@ fn without_a_word_there_is_the_redis_of_this_machine() {
 }
 
 #[test]
+fn what_only_its_server_can_tell_names_the_line_all_the_same() {
+    let text = "[redis.cache]\nurl = redis://a\n\npassword = x\n";
+    let config = with(text, &[("MAYPOLE_REDIS_CACHE_DATABASE", "3")]).unwrap();
+    let cache = config.redis("cache").unwrap();
+    for (keys, expected) in [
+        (&["password", "username", "url"][..], "config.ini:4: [redis.cache] password"),
+        (&["username", "url"], "config.ini:2: [redis.cache] url"),
+        (&["database", "url"], "MAYPOLE_REDIS_CACHE_DATABASE: [redis.cache] database"),
+        (&["tls_ca"], "config.ini: [redis.cache] tls_ca"),
+    ] {
+        assert_eq!(cache.place(keys), expected);
+    }
+    assert_eq!(cache.place_of_servers(), "config.ini:2: [redis.cache] url");
+    let nowhere = config.redis("default").unwrap();
+    assert_eq!(nowhere.place_of_servers(), "config.ini: [redis.default] url");
+    assert_eq!(Config::default().redis[0].place_of_servers(), "[redis.default] url");
+    let nodes = parse("[redis.default]\ncluster = true\nurl = redis://a\nnodes = b, c\n");
+    assert_eq!(nodes.redis[0].place_of_servers(), "config.ini:4: [redis.default] nodes");
+    assert_eq!(
+        parse("\n[redis.cache]\nurl = redis://a\npassword = x\ndatabase = 3\n").redis[1],
+        *cache
+    );
+}
+
+#[test]
 fn urls_of_every_kind_are_read() {
     let read = |url: &str| {
         let config = parse(&format!("[redis.cache]\nurl = {url}\n"));

@@ -65,7 +65,8 @@ impl Dialer {
 
     fn ask_sentinel(&self, address: &RedisAddress) -> Result<Named, RedisError> {
         let sentinel = self.open_sentinel(address)?;
-        let said = self.master_of(&sentinel, None).map_err(|error| at(address, error))?;
+        let said = self.master_of(&sentinel, None);
+        let said = said.map_err(|error| of_sentinel(address, error))?;
         let unknown = || format!("{address}: it knows no master {:?}", self.master_name());
         said.ok_or_else(|| RedisError::Down(unknown()))
     }
@@ -74,7 +75,7 @@ impl Dialer {
         let transport = self.open(address)?;
         let settings = self.settings();
         greet(&transport, &settings.sentinel_login, &settings.name)
-            .map_err(|error| at(address, error))?;
+            .map_err(|error| of_sentinel(address, error))?;
         Ok(transport)
     }
 
@@ -100,6 +101,14 @@ impl Dialer {
             .map_err(|_| RedisError::Down("its answer is no address".to_owned()))?;
         let named = named.map(|(host, port)| RedisAddress::Tcp(host, port));
         Ok(named.map(|master| Named { master, epoch }))
+    }
+}
+
+/// What a sentinel refuses is no refusal of the server's, whose users are others.
+fn of_sentinel(address: &RedisAddress, error: RedisError) -> RedisError {
+    match error {
+        RedisError::Refused(why) => RedisError::Refused(format!("the sentinel {address}: {why}")),
+        error => at(address, error),
     }
 }
 

@@ -5,6 +5,7 @@ use redis::cmd;
 
 use super::RedisStore;
 use super::answers::bytes;
+use crate::config::RedisSettings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::redis::RedisError;
 
@@ -18,7 +19,7 @@ impl RedisStore {
     /// # Errors
     /// When redis refuses this user or password, or that it tells what it saves, or is too old.
     pub(crate) fn look_at_server(&self) -> Result<()> {
-        let name = self.redis.name();
+        let settings = self.redis.settings();
         let info = match self.redis.ask(&cmd("INFO")) {
             Err(error @ RedisError::Refused(_)) if is_about_commands(&error) => {
                 log::warn!(
@@ -27,17 +28,13 @@ impl RedisStore {
                 );
                 return self.check_news();
             }
-            Err(error @ RedisError::Refused(_)) => {
-                let what = format!("redis refuses the user or password of [redis.{name}]");
-                return Err(Error::new(ErrorKind::Start, what).caused_by(error));
-            }
-            // The wrong port, an unknown database: waiting mends none of these.
-            Err(error @ (RedisError::Server(_) | RedisError::Protocol(_))) => {
-                let what = format!("redis does not do what [redis.{name}] says");
-                return Err(Error::new(ErrorKind::Start, what).caused_by(error));
-            }
+            // Waiting mends none of these.
+            Err(
+                error @ (RedisError::Refused(_) | RedisError::Server(_) | RedisError::Protocol(_)),
+            ) => return Err(Error::new(ErrorKind::Start, blame(settings, &error)).caused_by(error)),
             Err(error) => {
-                log::warn!("sessions are unavailable until redis is there: {error}");
+                let place = settings.place_of_servers();
+                log::warn!("{place}: sessions are unavailable until redis is there: {error}");
                 return Ok(());
             }
             answer => bytes(answer).ok().flatten().unwrap_or_default(),
@@ -46,7 +43,9 @@ impl RedisStore {
         let version = field(&info, "redis_version").unwrap_or_default();
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_some_and(|major| major < OLDEST_MAJOR) {
-            let what = format!("redis is {version}; sessions need {OLDEST_MAJOR}.0 or later");
+            let place = settings.place_of_servers();
+            let what =
+                format!("{place}: redis is {version}; sessions need {OLDEST_MAJOR}.0 or later");
             return Err(Error::new(ErrorKind::Start, what));
         }
         self.check_news()?;
@@ -102,9 +101,9 @@ impl RedisStore {
             let (Ok(Some(Err(error))) | Err(error)) = answer else { continue };
             if is_about_commands(&error) {
                 let what = format!(
-                    "redis does not let the user of [redis.{}] PUBLISH on {channel}, which every \
-                     save does: it needs +publish and &{}*",
-                    self.redis.name(),
+                    "{}: redis does not let this user PUBLISH on {channel}, which every save does: \
+                     it needs +publish and &{}*",
+                    self.redis.settings().place(&["username", "password", "url"]),
                     self.options.prefix
                 );
                 return Err(Error::new(ErrorKind::Start, what).caused_by(error));
@@ -121,6 +120,42 @@ impl RedisStore {
             _ => None,
         }
         .unwrap_or_default()
+    }
+}
+
+/// What a refusal is about, where that is written, and what would be right.
+fn blame(settings: &RedisSettings, error: &RedisError) -> String {
+    match error {
+        RedisError::Refused(why) if why.starts_with("the sentinel ") => {
+            let place =
+                settings.place(&["sentinel_password", "sentinel_username", "sentinels", "url"]);
+            format!(
+                "{place}: a sentinel does not let us in; sentinels have users and passwords of their \
+                 own: sentinel_username and sentinel_password"
+            )
+        }
+        RedisError::Refused(why) if why.starts_with("NOAUTH") => {
+            let place = settings.place(&["password", "username", "url"]);
+            format!(
+                "{place}: redis wants a password; write password = .. (and username = .. for a user \
+                 of its ACL)"
+            )
+        }
+        RedisError::Refused(_) => {
+            let place = settings.place(&["password", "username", "url"]);
+            format!(
+                "{place}: redis refuses this user or password; it takes the one of its requirepass, \
+                 or a user of its ACL"
+            )
+        }
+        RedisError::Server(why) if why.contains("DB index") || why.contains("SELECT") => {
+            let (place, database) = (settings.place(&["database", "url"]), settings.database);
+            format!("{place}: redis has no database {database}; 0 is always there")
+        }
+        _ => format!(
+            "{}: what answers there does not do what is asked of it",
+            settings.place_of_servers()
+        ),
     }
 }
 

@@ -116,7 +116,7 @@ fn a_wrong_password_stops_the_start() {
     settings.login.password = Some("wrong".to_owned());
     let wrong = super::store_at(&crate::redis::Redis::open(&settings).unwrap(), "test:");
     let error = wrong.look_at_server().unwrap_err();
-    assert!(error.chain().contains("refuses the user or password"), "{}", error.chain());
+    assert!(error.chain().contains("refuses this user or password"), "{}", error.chain());
     assert!(!error.chain().contains("wrong:"), "the password is not told");
     settings.login.password = Some("right".to_owned());
     let right = super::store_at(&crate::redis::Redis::open(&settings).unwrap(), "test:");
