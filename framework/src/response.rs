@@ -41,8 +41,10 @@ pub(crate) enum Body {
     /// No bytes at all.
     Empty,
     Bytes(Cow<'static, [u8]>),
+    /// So many bytes of a regular file, from `start` on.
     File {
         file: File,
+        start: u64,
         length: u64,
     },
     /// Written from the request's coroutine, of unknown length.
@@ -102,7 +104,7 @@ impl Response {
     }
 
     pub(crate) fn file(file: File, length: u64) -> Self {
-        Self::with_body(StatusCode::OK, Body::File { file, length })
+        Self::with_body(StatusCode::OK, Body::File { file, start: 0, length })
     }
 
     fn with_body(status: StatusCode, body: Body) -> Self {
@@ -226,6 +228,22 @@ impl Response {
 
     pub(crate) fn take_body(&mut self) -> Body {
         std::mem::replace(&mut self.body, Body::Empty)
+    }
+
+    /// How long the file is that makes the body; `None` for any other body.
+    pub(crate) fn file_length(&self) -> Option<u64> {
+        match self.body {
+            Body::File { length, .. } => Some(length),
+            _ => None,
+        }
+    }
+
+    /// Leaves a part of the file that makes the body, as `206 Partial Content`.
+    pub(crate) fn cut_file(&mut self, first: u64, count: u64) {
+        if let Body::File { start, length, .. } = &mut self.body {
+            self.status = StatusCode::PARTIAL_CONTENT;
+            (*start, *length) = (first, count);
+        }
     }
 
     /// Whether the handler still writes the body after the head.

@@ -4,6 +4,7 @@
 mod build;
 mod error_page;
 mod failures;
+mod ranges;
 mod routes;
 mod service;
 mod settings;

@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 
 use super::error_page;
 use super::failures::Failures;
+use super::ranges;
 use crate::context::{Environment, Incoming, Matched, RequestContext};
 use crate::error::{Error, ErrorKind};
 use crate::http::{PRIVATE_CACHE_CONTROL, PRIVATE_VARY, decode_param};
@@ -160,6 +161,7 @@ impl Service {
 
     /// The outer layer: what every answer gets, whatever it is by now.
     pub(crate) fn finish(&self, ctx: &RequestContext, response: &mut Response) {
+        ranges::narrow(ctx, response);
         if response.error().is_some() {
             self.log_error(ctx, response);
             if self.environment.is_development && error_page::is_due(ctx, response) {
@@ -243,7 +245,7 @@ fn set_parts(ctx: &RequestContext, response: &mut Response) {
     }
 }
 
-fn describes_content(name: &HeaderName) -> bool {
+pub(super) fn describes_content(name: &HeaderName) -> bool {
     name.as_str().starts_with("content-") && name != CONTENT_SECURITY_POLICY
         || *name == ETAG
         || *name == LAST_MODIFIED

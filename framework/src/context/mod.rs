@@ -342,7 +342,14 @@ impl RequestContext {
 
     /// Answers with a file: `Content-Type` by its name, `Last-Modified`, and `304 Not Modified`
     /// where the client's copy is fresh. It is read on the blocking pool, piece by piece. The
-    /// conditions of a GET or HEAD are looked at (RFC 9110, 13); `Range` is not, which is allowed.
+    /// conditions of a GET or HEAD are looked at (RFC 9110, 13).
+    ///
+    /// A GET with `Range` gets the part it asks for, so that downloads are resumed and videos
+    /// wound: `206 Partial Content`, or 416 with the length if the part begins behind the end
+    /// (RFC 9110, 14). `If-Range` is looked at. Ranges that overlap or adjoin are one part; for
+    /// others, and for what is no range, the file is sent whole. That happens when all middleware
+    /// has run, which sees the whole file and the status 200, and only to an answer that still has
+    /// both. An answer with `Accept-Ranges: none` is never cut.
     ///
     /// The path is yours to check. For one that a client sent there is
     /// [`file_in`](Self::file_in): joining it to a directory does not keep it there (an absolute
@@ -381,6 +388,8 @@ impl RequestContext {
     /// let browser = app.test_client()?;
     /// assert_eq!(browser.get("/static/security.md").send().status(), 200);
     /// assert_eq!(browser.get("/static//etc/hostname").send().status(), 404);
+    /// let part = browser.get("/static/security.md").header("Range", "bytes=0-9").send();
+    /// assert_eq!((part.status().as_u16(), part.bytes().len()), (206, 10));
     /// # Ok::<(), maypole::Error>(())
     /// ```
     pub fn file_in(

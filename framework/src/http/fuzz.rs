@@ -14,6 +14,7 @@ use super::head::RequestHead;
 use super::limits::Limits;
 use super::parse::{parse_head, parse_head_from};
 use super::path::{decode_param, normalise};
+use super::range::{Selection, select};
 use super::refusal::Refusal;
 
 /// Request heads: arbitrary bytes as they come from a connection.
@@ -224,4 +225,62 @@ pub fn forwarded(data: &[u8]) {
     let nobody = TrustedProxies::default();
     let found = client(peer, true, &head, &nobody, ForwardedHeader::XForwarded);
     assert!(found.addr == peer && found.is_https && found.host.is_none());
+}
+
+/// Values of `Range`, for contents of many lengths.
+///
+/// # Panics
+///
+/// When what is selected is not what the ranges name.
+pub fn range(data: &[u8]) {
+    for length in [0, 1, 2, 9, 10, 11, 24] {
+        let selection = select(data, length);
+        let named: Option<Vec<bool>> =
+            (0..length).map(|at| names_byte(data, u128::from(at), u128::from(length))).collect();
+        match selection {
+            Selection::Whole => {
+                let is_one = !data.contains(&b',') && named.is_some_and(|it| it.contains(&true));
+                assert!(!is_one || length == 0, "passed over one good range");
+            }
+            Selection::Nothing => {
+                let is_outside = named.is_some_and(|named| !named.contains(&true));
+                assert!(length > 0 && is_outside, "refused what is there, or no range");
+            }
+            Selection::Part { start, length: count } => {
+                let is_part = |at: u64| at >= start && at - start < count;
+                let part: Vec<_> = (0..length).map(is_part).collect();
+                assert!(count > 0 && part.contains(&true), "an empty part");
+                assert_eq!(Some(part), named, "selected another part");
+            }
+        }
+    }
+    if let Selection::Part { start, length } = select(data, u64::MAX) {
+        assert!(length > 0 && start.checked_add(length).is_some(), "beyond the end");
+    }
+}
+
+/// Whether a `Range` asks for this byte of a content, judged without the parser's own means;
+/// `None` if it is no list of ranges.
+fn names_byte(data: &[u8], at: u128, length: u128) -> Option<bool> {
+    let text = std::str::from_utf8(data).ok()?.to_ascii_lowercase();
+    let mut is_named = false;
+    for range in
+        text.strip_prefix("bytes=")?.split(',').map(|range| range.trim_matches([' ', '\t']))
+    {
+        if range.is_empty() {
+            continue;
+        }
+        let (first, last) = range.split_once('-')?;
+        if !(first.to_owned() + last).chars().all(|letter| letter.is_ascii_digit()) {
+            return None;
+        }
+        let number = |digits: &str| digits.parse::<u128>().unwrap_or(u128::MAX);
+        is_named |= match (first, last) {
+            ("", "") => return None,
+            ("", count) => at.saturating_add(number(count)) >= length && number(count) > 0,
+            (first, "") => number(first) <= at,
+            (first, last) => number(first) <= at && at <= number(last),
+        };
+    }
+    Some(is_named)
 }

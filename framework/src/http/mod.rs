@@ -21,6 +21,7 @@ mod limits;
 mod location;
 mod parse;
 mod path;
+mod range;
 mod refusal;
 mod request_line;
 #[cfg(test)]
@@ -39,4 +40,5 @@ pub use limits::Limits;
 pub(crate) use location::uri_reference;
 pub(crate) use parse::{parse_head, parse_head_from};
 pub(crate) use path::decode_param;
+pub(crate) use range::{Selection, select};
 pub(crate) use refusal::Refusal;

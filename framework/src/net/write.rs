@@ -1,7 +1,8 @@
 //! The writing half of a connection: head and body of a response, in as few writes as possible.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -83,7 +84,7 @@ impl Connection<'_> {
             (Body::Upgrade(run), _) => self.write_upgrade(run),
             (_, BodyCoding::None) | (Body::Empty, _) => self.write_bytes(&[]),
             (Body::Bytes(bytes), _) => self.write_bytes(&bytes),
-            (Body::File { file, length }, _) => self.write_file(file, length),
+            (Body::File { file, start, length }, _) => self.write_file(file, start, length),
             (Body::Stream(write), coding) => self.write_stream(write, coding),
         };
         let (bytes, keep_alive) = match written {
@@ -119,16 +120,17 @@ impl Connection<'_> {
     }
 
     /// Reads on the blocking pool, writes from here; the file may have shrunk meanwhile.
-    fn write_file(&mut self, file: File, length: u64) -> Result<u64> {
+    fn write_file(&mut self, file: File, start: u64, length: u64) -> Result<u64> {
         let limit = self.engine.timeouts.write;
         let mut state =
             (file, vec![0; PIECE_BYTES.min(usize::try_from(length).unwrap_or(PIECE_BYTES))]);
         let mut left = length;
         self.socket.write_all(&self.output, limit).map_err(gone)?;
         while left > 0 {
+            let at = start.saturating_add(length - left);
             let (count, back) = offload(move || {
-                let (mut file, mut piece) = state;
-                let count = file.read(&mut piece);
+                let (file, mut piece) = state;
+                let count = file.read_at(&mut piece, at);
                 (count, (file, piece))
             })?;
             state = back;

@@ -6,6 +6,7 @@ mod connections;
 mod expectations;
 mod files;
 mod files_beneath;
+mod files_ranges;
 mod fuzz;
 mod heads;
 mod responses;

@@ -51,7 +51,7 @@ fn chunked_bodies() {
 }
 
 #[test]
-fn cookies_paths_and_forwarded() {
+fn cookies_paths_forwarded_and_ranges() {
     for (_, bytes) in corpus("cookie", 10) {
         fuzz::cookie(&bytes);
     }
@@ -61,6 +61,9 @@ fn cookies_paths_and_forwarded() {
     for (_, bytes) in corpus("forwarded", 10) {
         fuzz::forwarded(&bytes);
     }
+    for (_, bytes) in corpus("range", 12) {
+        fuzz::range(&bytes);
+    }
 }
 
 /// Every parser, with the bytes of every other parser's corpus damaged one byte at a time: no
@@ -68,7 +71,7 @@ fn cookies_paths_and_forwarded() {
 #[test]
 fn damaged_files() {
     let hostile = [0, b'\t', b'\n', b'\r', b' ', b'%', b',', b':', b';', b'"', b'0', 0x7f, 0xff];
-    for parser in ["head", "chunked", "cookie", "path", "forwarded"] {
+    for parser in ["head", "chunked", "cookie", "path", "forwarded", "range"] {
         for (_, bytes) in corpus(parser, 1) {
             for at in 0..bytes.len().min(160) {
                 let mut damaged = bytes[..bytes.len().min(200)].to_vec();
@@ -78,6 +81,7 @@ fn damaged_files() {
                 fuzz::cookie(&damaged);
                 fuzz::path(&damaged);
                 fuzz::forwarded(&damaged);
+                fuzz::range(&damaged);
             }
         }
     }

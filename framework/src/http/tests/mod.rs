@@ -9,6 +9,7 @@ mod forwarded;
 mod head_accepted;
 mod head_refused;
 mod path;
+mod range;
 
 use super::head::RequestHead;
 use super::limits::Limits;

@@ -1,0 +1,99 @@
+//! Parts of files: what `Range` and `If-Range` make of an answer that is a whole file.
+//!
+//! It is looked at when nothing changes the answer any more, since all of this speaks of the answer
+//! as it would be sent (RFC 9110, 13.2.2 and 14.2): the conditions came first, a page of an error
+//! is sent whole, and `If-Range` is compared with the `ETag` and the `Last-Modified` that leave.
+
+use std::time::SystemTime;
+
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED,
+};
+use http::{Method, StatusCode};
+
+use super::service::describes_content;
+use crate::context::RequestContext;
+use crate::http::{RequestHead, Selection, select};
+use crate::into_response::phrase;
+use crate::response::Response;
+
+/// Says that parts of a file can be had, and cuts the answer down to the one that is asked for.
+pub(super) fn narrow(ctx: &RequestContext, response: &mut Response) {
+    let Some(whole) = response.file_length() else { return };
+    let is_read = matches!(*ctx.method(), Method::GET | Method::HEAD);
+    if response.status() != StatusCode::OK || !is_read {
+        return;
+    }
+    let bytes = HeaderValue::from_static("bytes");
+    let accepted = response.headers_mut().entry(ACCEPT_RANGES).or_insert(bytes);
+    // `none`, where a handler wants its file to be taken as a whole. The RFC defines ranges for GET
+    // alone: HEAD is answered as without them.
+    if accepted != "bytes" || ctx.method() == Method::HEAD {
+        return;
+    }
+    let Some(value) = only(ctx.head(), "range") else { return };
+    if !has_the_same(ctx.head(), response.headers()) {
+        return;
+    }
+    match select(value, whole) {
+        Selection::Whole => {}
+        Selection::Part { start, length } => {
+            let end = start.saturating_add(length).saturating_sub(1);
+            set_content_range(response, &format!("bytes {start}-{end}/{whole}"));
+            response.cut_file(start, length);
+        }
+        Selection::Nothing => {
+            refuse(response);
+            set_content_range(response, &format!("bytes */{whole}"));
+        }
+    }
+}
+
+/// The value of a header that comes once. None of those here is a list: of several nobody knows
+/// which one is meant.
+fn only<'a>(head: &'a RequestHead, name: &'a str) -> Option<&'a [u8]> {
+    let mut values = head.header_all(name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether the client has a part of what would be sent (RFC 9110, 13.1.5): the same strong entity
+/// tag, or the very same date. A client asks by date only where that is strong (8.8.2.2).
+fn has_the_same(head: &RequestHead, headers: &HeaderMap) -> bool {
+    if head.header_bytes("if-range").is_none() {
+        return true;
+    }
+    let Some(value) = only(head, "if-range") else { return false };
+    if value.starts_with(b"\"") {
+        return headers.get(ETAG).is_some_and(|tag| tag.as_bytes() == value);
+    }
+    let modified = headers.get(LAST_MODIFIED).and_then(|value| date(value.as_bytes()));
+    modified.is_some() && date(value) == modified
+}
+
+fn date(value: &[u8]) -> Option<SystemTime> {
+    httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()
+}
+
+/// 416, with what the answer says of other things than the file. A cache that was told to keep
+/// the file must not keep this in its place.
+fn refuse(response: &mut Response) {
+    let mut refusal = phrase(StatusCode::RANGE_NOT_SATISFIABLE);
+    let headers = refusal.headers_mut();
+    for (name, value) in response.headers() {
+        if !describes_content(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    let is_kept_by_nobody =
+        |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("no-store"));
+    if !headers.get(CACHE_CONTROL).is_some_and(is_kept_by_nobody) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    *response = refusal;
+}
+
+fn set_content_range(response: &mut Response, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(CONTENT_RANGE, value);
+    }
+}
