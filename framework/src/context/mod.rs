@@ -6,6 +6,7 @@ mod body;
 mod environment;
 mod file;
 mod parts;
+mod validators;
 
 use std::any::Any;
 use std::fmt;
@@ -340,9 +341,12 @@ impl RequestContext {
         Ok(())
     }
 
-    /// Answers with a file: `Content-Type` by its name, `Last-Modified`, and `304 Not Modified`
-    /// where the client's copy is fresh. It is read on the blocking pool, piece by piece. The
-    /// conditions of a GET or HEAD are looked at (RFC 9110, 13).
+    /// Answers with a file: `Content-Type` by its name, `Last-Modified`, `ETag`, and `304 Not
+    /// Modified` where the client's copy is fresh. It is read on the blocking pool, piece by piece.
+    /// The conditions of a GET or HEAD are looked at (RFC 9110, 13). The tag is made of date and
+    /// length, so servers with the same files and dates agree; it is weak for two seconds after a
+    /// change. A file whose date is the first of January 1970, as some tools give to all, has
+    /// neither.
     ///
     /// A GET with `Range` gets the part it asks for, so that downloads are resumed and videos
     /// wound: `206 Partial Content`, or 416 with the length if the part begins behind the end

@@ -9,6 +9,7 @@ use super::bytes::{NOT_TARGET, class, trim};
 use super::chunked::ChunkedDecoder;
 use super::cidr::TrustedProxies;
 use super::cookie::cookies;
+use super::entity_tag::entity_tags;
 use super::forwarded::{ForwardedHeader, client};
 use super::head::RequestHead;
 use super::limits::Limits;
@@ -283,4 +284,24 @@ fn names_byte(data: &[u8], at: u128, length: u128) -> Option<bool> {
         };
     }
     Some(is_named)
+}
+
+/// Values of `If-Match` and `If-None-Match`.
+///
+/// # Panics
+///
+/// When a tag comes out that was not sent.
+pub fn entity_tag(data: &[u8]) {
+    let mut rest = data;
+    for tag in entity_tags(data) {
+        let (first, last) = (tag.opaque.first(), tag.opaque.last());
+        assert!(tag.opaque.len() >= 2 && first == Some(&b'"') && last == Some(&b'"'));
+        assert_eq!(tag.opaque.iter().filter(|&&byte| byte == b'"').count(), 2, "two tags in one");
+        let length = tag.opaque.len();
+        let at = rest.windows(length).position(|piece| piece == tag.opaque);
+        assert!(at.is_some(), "invented a tag");
+        let (before, behind) = rest.split_at(at.unwrap_or_default());
+        assert_eq!(tag.is_weak, before.ends_with(b"W/"), "lost or invented a weakness");
+        rest = behind.get(length..).unwrap_or_default();
+    }
 }

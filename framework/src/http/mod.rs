@@ -11,6 +11,7 @@ mod cidr;
 mod cookie;
 mod date;
 mod encode;
+mod entity_tag;
 mod fields;
 mod forwarded;
 #[doc(hidden)]
@@ -34,6 +35,7 @@ pub(crate) use encode::{
     BodyCoding, CONTINUE, PRIVATE_CACHE_CONTROL, PRIVATE_VARY, ResponseHead, ResponseHeaders,
     ResponseLength, encode_head,
 };
+pub(crate) use entity_tag::{EntityTag, entity_tags};
 pub(crate) use forwarded::{Client, ForwardedHeader, client};
 pub use head::{BodyLength, RequestHead};
 pub use limits::Limits;

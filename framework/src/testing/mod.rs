@@ -13,7 +13,7 @@ pub use crate::clock::ManualClock;
 /// Entries for fuzzing; see `websocket` for the frames of WebSockets.
 #[doc(hidden)]
 pub mod fuzz {
-    pub use crate::http::fuzz::{chunked, cookie, forwarded, head, path, range};
+    pub use crate::http::fuzz::{chunked, cookie, entity_tag, forwarded, head, path, range};
     pub use crate::live::fuzz::websocket;
 }
 pub use chaos::{ChaosStore, Fault, StoreCall};

@@ -1,5 +1,9 @@
 //! Files as answers.
 
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
 use crate::support::{TempDir, TestServer, check, serve};
 
 fn files() -> (TestServer, TempDir) {
@@ -65,7 +69,7 @@ fn a_file_the_client_has_is_304() {
     check(&server, since("yesterday"), "200 hello\nopen");
 }
 
-/// RFC 9110, 13.2: evaluated in this order, and always. A file has a date and no entity tag.
+/// RFC 9110, 13.2: evaluated in this order, and always.
 #[test]
 fn conditions_on_a_file_are_looked_at() {
     let (server, _directory) = files();
@@ -104,6 +108,92 @@ fn conditions_on_a_file_are_looked_at() {
     // What is not there has no condition (13.2.1).
     let missing = get("nothing").replace("\r\n\r\n", "\r\nIf-Match: *\r\n\r\n");
     check(&server, missing, "404 404 Not Found\nopen");
+}
+
+fn date_of(path: &Path, date: SystemTime) {
+    let file = File::options().write(true).open(path).expect("the file");
+    file.set_modified(date).expect("its date");
+}
+
+fn tag_of(server: &TestServer, name: &str) -> Option<String> {
+    server.connect().get(&format!("/file/{name}")).header("etag").map(str::to_owned)
+}
+
+/// Two contents of one length are told apart by the date, down to the nanosecond; while that
+/// cannot be relied on the tag is weak.
+#[test]
+fn a_file_has_a_tag() {
+    let (server, directory) = files();
+    let path = directory.path().join("a.txt");
+    let now = SystemTime::now();
+    let settled = now - Duration::from_secs(60);
+    date_of(&path, settled);
+    let tag = tag_of(&server, "a.txt").expect("a tag");
+    assert!(tag.starts_with('"') && tag.ends_with("-5\""), "{tag}");
+    assert_eq!(tag_of(&server, "a.txt"), Some(tag.clone()));
+    std::fs::write(&path, "world").expect("another text");
+    let young = tag_of(&server, "a.txt").expect("a tag");
+    assert!(young.starts_with("W/\"") && young.ends_with("-5\""), "{young}");
+    date_of(&path, settled + Duration::from_nanos(1));
+    assert_ne!(tag_of(&server, "a.txt"), Some(tag.clone()));
+    std::fs::write(&path, "hello world").expect("a longer text");
+    date_of(&path, settled);
+    assert_eq!(tag_of(&server, "a.txt"), Some(tag.replace("-5\"", "-b\"")));
+    date_of(&path, now + Duration::from_secs(3600));
+    assert!(tag_of(&server, "a.txt").is_some_and(|tag| tag.starts_with("W/\"")));
+    // A date that tells nothing is none.
+    for secs in [0, 1, 86_399] {
+        date_of(&path, SystemTime::UNIX_EPOCH + Duration::from_secs(secs));
+        let answer = server.connect().get("/file/a.txt");
+        assert_eq!((answer.status, answer.header("etag")), (200, None));
+        assert_eq!(answer.header("last-modified"), None);
+        let date = "\r\nIf-Modified-Since: Thu, 01 Jan 1970 00:00:01 GMT\r\n\r\n";
+        let since = get("a.txt").replace("\r\n\r\n", date);
+        check(&server, since, "200 hello world\nopen");
+    }
+}
+
+#[test]
+fn conditions_name_the_tag() {
+    let (server, directory) = files();
+    let early = "Sun, 06 Nov 1994 08:49:37 GMT";
+    date_of(&directory.path().join("a.txt"), SystemTime::now() - Duration::from_secs(60));
+    let tag = tag_of(&server, "a.txt").expect("a tag");
+    date_of(&directory.path().join("empty.html"), SystemTime::now() + Duration::from_secs(3600));
+    let weak = tag_of(&server, "empty.html").expect("a tag");
+    for (name, conditions, status) in [
+        ("a.txt", format!("If-None-Match: {tag}"), 304),
+        ("a.txt", format!("If-None-Match: W/{tag}"), 304),
+        ("a.txt", format!("If-None-Match: \"x,\" , {tag}"), 304),
+        ("a.txt", format!("If-None-Match: \"x\"\r\nIf-None-Match: {tag}"), 304),
+        // The tag goes before the date.
+        ("a.txt", format!("If-None-Match: {tag}\r\nIf-Modified-Since: {early}"), 304),
+        ("a.txt", "If-None-Match: \"x\"".to_owned(), 200),
+        ("a.txt", format!("If-None-Match: {}", tag.trim_matches('"')), 200),
+        ("a.txt", format!("If-Match: {tag}"), 200),
+        ("a.txt", format!("If-Match: \"x\", {tag}"), 200),
+        ("a.txt", format!("If-Match: {tag}\r\nIf-Unmodified-Since: {early}"), 200),
+        ("a.txt", format!("If-Match: {tag}\r\nIf-None-Match: {tag}"), 304),
+        ("a.txt", format!("If-Match: W/{tag}"), 412),
+        ("a.txt", format!("If-Match: x, {tag}"), 412),
+        ("empty.html", format!("If-None-Match: {weak}"), 304),
+        ("empty.html", format!("If-None-Match: {}", weak.trim_start_matches("W/")), 304),
+        ("empty.html", format!("If-Match: {weak}"), 412),
+        ("empty.html", "If-Match: *".to_owned(), 200),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let request = get(name).replace("GET", method);
+            let request = request.replace("\r\n\r\n", &format!("\r\n{conditions}\r\n\r\n"));
+            let mut wire = server.connect();
+            wire.send(request);
+            let answer = wire.try_answer_to(method == "HEAD").expect("an answer");
+            assert_eq!(answer.status, status, "{method} {name} {conditions:?}");
+            if status != 412 {
+                let own = if name == "a.txt" { &tag } else { &weak };
+                assert_eq!(answer.header("etag"), Some(own.as_str()));
+            }
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::support::{TempDir, TestServer, check, serve, talk};
 
 const LARGE: u64 = 64 * 1024 * 1024;
 const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+/// Of that date, and ten bytes.
+const TAG: &str = "\"ae1b981bc490a00-a\"";
 
 fn files() -> (TestServer, TempDir) {
     let directory = TempDir::new();
@@ -65,7 +67,7 @@ fn get(target: &str, lines: &[&str]) -> String {
 fn partial(content_range: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 206 Partial Content\r\ncontent-type: text/plain; charset=utf-8\r\n\
-         last-modified: {MODIFIED}\r\naccept-ranges: bytes\r\n\
+         etag: {TAG}\r\nlast-modified: {MODIFIED}\r\naccept-ranges: bytes\r\n\
          content-range: {content_range}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -74,7 +76,7 @@ fn partial(content_range: &str, body: &str) -> String {
 fn whole(body: &str) -> String {
     format!(
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\n\
-         last-modified: {MODIFIED}\r\naccept-ranges: bytes\r\ncontent-length: 10\r\n\r\n{body}"
+         etag: {TAG}\r\nlast-modified: {MODIFIED}\r\naccept-ranges: bytes\r\ncontent-length: 10\r\n\r\n{body}"
     )
 }
 
@@ -197,6 +199,10 @@ fn a_part_is_sent_if_the_client_has_the_same() {
         ("/file/a.txt", "", false),
         ("/file/a.txt", "*", false),
         ("/file/a.txt", "\"v1\"", false),
+        ("/file/a.txt", TAG, true),
+        ("/file/a.txt", &format!("W/{TAG}"), false),
+        // The tag that leaves counts, not the file's own.
+        ("/tagged/strong", TAG, false),
         ("/tagged/strong", "\"v1\"", true),
         ("/tagged/strong", "\"v1\", \"v2\"", false),
         ("/tagged/strong", "\"V1\"", false),
@@ -238,6 +244,8 @@ fn conditions_come_before_ranges() {
         (&[&since], "304"),
         (&[&since, &same], "304"),
         (&["If-Match: \"a\""], "412 412 Precondition Failed"),
+        (&[&format!("If-None-Match: W/{TAG}")], "304"),
+        (&[&format!("If-Match: {TAG}")], "206 12"),
         (&["If-Unmodified-Since: Sat, 05 Nov 1994 08:49:37 GMT"], "412 412 Precondition Failed"),
         (&["If-Match: *"], "206 12"),
         (&[&unmodified], "206 12"),

@@ -51,7 +51,7 @@ fn chunked_bodies() {
 }
 
 #[test]
-fn cookies_paths_forwarded_and_ranges() {
+fn the_smaller_parsers() {
     for (_, bytes) in corpus("cookie", 10) {
         fuzz::cookie(&bytes);
     }
@@ -64,6 +64,9 @@ fn cookies_paths_forwarded_and_ranges() {
     for (_, bytes) in corpus("range", 12) {
         fuzz::range(&bytes);
     }
+    for (_, bytes) in corpus("etag", 8) {
+        fuzz::entity_tag(&bytes);
+    }
 }
 
 /// Every parser, with the bytes of every other parser's corpus damaged one byte at a time: no
@@ -71,7 +74,7 @@ fn cookies_paths_forwarded_and_ranges() {
 #[test]
 fn damaged_files() {
     let hostile = [0, b'\t', b'\n', b'\r', b' ', b'%', b',', b':', b';', b'"', b'0', 0x7f, 0xff];
-    for parser in ["head", "chunked", "cookie", "path", "forwarded", "range"] {
+    for parser in ["head", "chunked", "cookie", "path", "forwarded", "range", "etag"] {
         for (_, bytes) in corpus(parser, 1) {
             for at in 0..bytes.len().min(160) {
                 let mut damaged = bytes[..bytes.len().min(200)].to_vec();
@@ -82,6 +85,7 @@ fn damaged_files() {
                 fuzz::path(&damaged);
                 fuzz::forwarded(&damaged);
                 fuzz::range(&damaged);
+                fuzz::entity_tag(&damaged);
             }
         }
     }

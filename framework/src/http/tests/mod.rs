@@ -5,6 +5,7 @@ mod chunked;
 mod cookie;
 mod corpus;
 mod encode;
+mod entity_tag;
 mod forwarded;
 mod head_accepted;
 mod head_refused;
