@@ -122,19 +122,20 @@ impl Connection<'_> {
     /// Reads on the blocking pool, writes from here; the file may have shrunk meanwhile.
     fn write_file(&mut self, file: File, start: u64, length: u64) -> Result<u64> {
         let limit = self.engine.timeouts.write;
-        let mut state =
-            (file, vec![0; PIECE_BYTES.min(usize::try_from(length).unwrap_or(PIECE_BYTES))]);
+        let piece_of = |left: u64| PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES));
+        let mut state = (file, vec![0; piece_of(length)]);
         let mut left = length;
         self.socket.write_all(&self.output, limit).map_err(gone)?;
         while left > 0 {
             let at = start.saturating_add(length - left);
             let (count, back) = offload(move || {
                 let (file, mut piece) = state;
+                piece.truncate(piece_of(left));
                 let count = file.read_at(&mut piece, at);
                 (count, (file, piece))
             })?;
             state = back;
-            let count = count?.min(usize::try_from(left).unwrap_or(PIECE_BYTES));
+            let count = count?;
             if count == 0 {
                 return Err(Error::new(
                     ErrorKind::Internal,

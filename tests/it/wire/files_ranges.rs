@@ -18,6 +18,14 @@ fn files() -> (TestServer, TempDir) {
     let directory = TempDir::new();
     let root = directory.path().to_path_buf();
     let server = serve("", move |app| {
+        // As one that compresses would.
+        app.with(|ctx, next| {
+            let response = next.run(ctx);
+            if ctx.query_string() != "packed" || response.status() != 200 {
+                return Ok(response);
+            }
+            Response::new(StatusCode::OK, "packed").header("Content-Encoding", "x-packed")
+        });
         let at = root.clone();
         app.get("/file/{name}", move |ctx| ctx.file(at.join(ctx.param::<String>("name")?)));
         let at = root.clone();
@@ -282,6 +290,17 @@ fn a_handler_has_the_last_word() {
     // The page of an error is no partial content.
     check(&server, get("/lost", &["Range: bytes=1-2"]), "404 0123456789\nopen");
     check(&server, get("/lost", &["Range: bytes=10-"]), "404 0123456789\nopen");
+}
+
+/// Middleware sees the whole file: what it makes of it has neither parts nor a tag of the file.
+#[test]
+fn middleware_meets_no_part() {
+    let (server, _directory) = files();
+    let packed = "HTTP/1.1 200 OK\r\ncontent-encoding: x-packed\r\ncontent-length: 6\r\n\r\npacked";
+    for lines in [&["Range: bytes=1-2"][..], &["Range: bytes=10-"], &[]] {
+        assert_eq!(talk(&server, get("/file/a.txt?packed", lines)), packed);
+    }
+    check(&server, get("/file/a.txt?other", &["Range: bytes=1-2"]), "206 12\nopen");
 }
 
 #[test]
