@@ -9,7 +9,7 @@ use super::super::events::Event;
 use super::super::id::{self, Handle, SessionId};
 use super::super::record::{Entry, Epochs, Lifetime, Record, Tokens};
 use super::super::state::{Base, CookieDue, Open};
-use super::super::store::{Expected, Swap};
+use super::super::store::{Expected, Renewed, StoreError, Swap, Touch};
 use super::super::version::first_version;
 use super::index;
 use super::race::Race;
@@ -58,12 +58,26 @@ impl Manager {
             return Ok(base);
         };
         let displaced = self.enter(&index::Entry::login(&base, None), now)?;
-        if let Err(error) = self.swap_new(&base, token, now) {
+        if let Err(error) = self.place_bound(&base, token, now) {
             self.leave(&login.user, &base.key, now);
             return Err(error);
         }
         self.displace(Some(login), &displaced, now);
         Ok(base)
+    }
+
+    /// Creates a bound session as what it is to the store, a newcomer, which a full one refuses; only
+    /// then it is one that is never evicted.
+    fn place_bound(&self, base: &Base, token: u64, now: SystemTime) -> Result<()> {
+        self.swap_new(&Base { evictable: true, ..base.clone() }, token, now)?;
+        let renewal = Renewed { deadline: base.deadline, last_seen: now, evictable: false };
+        match self.store.touch(&base.key, base.version, renewal, now) {
+            Ok(Touch::Done) => Ok(()),
+            Ok(Touch::Stale) => {
+                Err(store_error(StoreError::unavailable("the new session was lost")))
+            }
+            Err(error) => Err(store_error(error)),
+        }
     }
 
     fn new_base(&self, open: &Open, token: u64, now: SystemTime) -> Result<Arc<Base>> {

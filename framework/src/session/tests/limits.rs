@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::{CookieChange, Node, Outcome, kind};
 use crate::error::ErrorKind;
 use crate::session::events::Event;
+use crate::session::record::Entry;
 
 #[test]
 fn an_oversized_write_is_an_error_naming_the_key_and_the_session_stays_usable() {
@@ -64,4 +65,25 @@ fn a_session_that_exists_is_not_limited() {
 #[test]
 fn a_request_that_does_not_touch_its_session_pays_for_few_bytes() {
     assert!(size_of::<crate::session::session::Inner>() <= 256);
+}
+
+#[test]
+fn a_full_store_refuses_who_logs_in_without_a_session_and_nobody_else() {
+    let node = Node::new();
+    let cookie = node.visitor();
+    node.store.refuse_newcomers(true);
+    let session = node.open("");
+    session.login("ann").unwrap();
+    let refused = node.manager.commit(&session, Outcome::Keep);
+    assert_eq!(kind(refused), ErrorKind::StoreFull);
+    assert_eq!(node.manager.after_failure(&session).cookie, CookieChange::None);
+    assert_eq!(node.request(&cookie, |session| session.sessions_of("ann")).0.len(), 0);
+    let (_, cookie) = node.request(&cookie, |session| session.login("ann"));
+    assert_eq!(node.request(&cookie, |session| session.user()).0.as_deref(), Some("ann"));
+    node.store.refuse_newcomers(false);
+    node.request("", |session| session.login("bob"));
+    let bound = node.store.records().into_iter().filter(|(_, stored)| {
+        matches!(Entry::decode(stored.bytes.clone()), Ok(Entry::Session(it)) if it.user.is_some())
+    });
+    assert_eq!(bound.map(|(_, stored)| stored.evictable).collect::<Vec<_>>(), [false, false]);
 }

@@ -40,6 +40,7 @@ pub(super) struct MemoryStore {
     steps: Steps,
     load_steps: Steps,
     late: Late,
+    moods: Moods,
 }
 
 /// The records of a test that names no other store.
@@ -54,6 +55,10 @@ struct Late(ShortLock<Option<(StoreKey, Expected, Stored)>>);
 #[derive(Debug)]
 struct Steps(ShortLock<VecDeque<Option<Step>>>);
 
+/// Whether settling fails, and whether newcomers are refused.
+#[derive(Debug)]
+struct Moods(ShortLock<(bool, bool)>);
+
 macro_rules! empty {
     ($($name:ident),*) => {$(
         impl Default for $name {
@@ -63,7 +68,7 @@ macro_rules! empty {
         }
     )*};
 }
-empty!(Records, Log, Faults, Steps, Late);
+empty!(Records, Log, Faults, Steps, Late, Moods);
 
 impl MemoryStore {
     /// The names of the calls since the last question.
@@ -84,6 +89,16 @@ impl MemoryStore {
     /// Whether loads fail.
     pub(super) fn break_loads(&self, broken: bool) {
         self.faults.0.with(|(_, is_broken)| *is_broken = broken);
+    }
+
+    /// Whether settling fails.
+    pub(super) fn break_settling(&self, broken: bool) {
+        self.moods.0.with(|(is_broken, _)| *is_broken = broken);
+    }
+
+    /// Whether there is room for nobody who is new, as in a full store.
+    pub(super) fn refuse_newcomers(&self, refuses: bool) {
+        self.moods.0.with(|(_, is_full)| *is_full = refuses);
     }
 
     /// Runs `step` before the swap after the next `skip`.
@@ -166,6 +181,9 @@ impl SessionStore for MemoryStore {
             self.kept.store().swap(&key, expected, &late, now).map(drop).ok();
         }
         let fault = self.faults.0.with(|(queue, _)| queue.pop_front()).unwrap_or(Fault::Fine);
+        if expected == Expected::Absent && new.evictable && self.moods.0.with(|(_, full)| *full) {
+            return Err(StoreError::Full);
+        }
         match fault {
             Fault::Lost => Err(lost()),
             Fault::Conflict => Ok(Swap::Conflict),
@@ -197,6 +215,13 @@ impl SessionStore for MemoryStore {
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
         self.called("remove");
         self.kept.store().remove(key)
+    }
+
+    fn settle(&self, key: &StoreKey) -> Result<(), StoreError> {
+        if self.moods.0.with(|(is_broken, _)| *is_broken) {
+            return Err(lost());
+        }
+        self.kept.store().settle(key)
     }
 
     fn sweep(&self, now: SystemTime, budget: usize) -> Result<Swept, StoreError> {
