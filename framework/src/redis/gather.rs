@@ -30,6 +30,17 @@ pub(super) enum Call<'a> {
     Each(&'a EachKey<'a>),
 }
 
+impl Call<'_> {
+    /// Whether a call that ended so may be made again: nothing came of it, and nothing will.
+    pub(super) fn may_be_repeated(self, failure: &RedisError) -> bool {
+        match failure {
+            RedisError::Down(_) => true,
+            RedisError::Lost(_) => matches!(self, Self::Get(_)),
+            _ => false,
+        }
+    }
+}
+
 /// A call of a script that is made for many keys: KEYS are theirs, ARGV the arguments of all of
 /// them, as many for each, and last what they share: of each shared argument every call brings its
 /// part.

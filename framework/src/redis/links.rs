@@ -4,7 +4,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::error::RedisError;
+use super::error::{Answer, RedisError};
+use super::gather::Call;
 use super::link::{Link, LinkLimits, LinkState};
 use super::outage::Outage;
 use super::transport::Transport;
@@ -39,13 +40,41 @@ impl Links {
         if own.is_ready() {
             return own;
         }
-        match self.0.iter().find(|link| link.is_ready()) {
+        match self.ready() {
             Some(other) => {
                 own.begin();
                 other
             }
             None => own,
         }
+    }
+
+    /// One that works, if there is one.
+    fn ready(&self) -> Option<&Arc<Link>> {
+        self.0.iter().find(|link| link.is_ready())
+    }
+
+    /// Makes one call, which may travel with others. If its connection ends meanwhile it is made once
+    /// more on another, unless it may have changed something.
+    pub(super) fn call(&self, call: Call<'_>) -> Answer {
+        self.here().call(call).or_else(|failure| match self.ready() {
+            Some(other) if call.may_be_repeated(&failure) => other.call(call),
+            _ => Err(failure),
+        })
+    }
+
+    /// As [`call`](Self::call), for several at the same time.
+    pub(super) fn calls<'a>(&self, calls: impl Iterator<Item = Call<'a>> + Clone) -> Vec<Answer> {
+        let mut answers = self.here().calls(calls.clone());
+        for (call, answer) in calls.zip(&mut answers) {
+            if let Err(failure) = answer
+                && call.may_be_repeated(failure)
+                && let Some(other) = self.ready()
+            {
+                *answer = other.call(call);
+            }
+        }
+        answers
     }
 
     /// Up while one of them is.

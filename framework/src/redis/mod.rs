@@ -139,7 +139,7 @@ impl Redis {
     /// The string under `key`; in one command with others that are asked for at the same time.
     pub(crate) fn get(&self, key: &[u8]) -> Answer {
         match &self.inner.way {
-            Way::One(links) => links.here().call(Call::Get(key)),
+            Way::One(links) => links.call(Call::Get(key)),
             Way::Many(_) => self.ask(redis::cmd("GET").arg(key)),
         }
     }
@@ -148,7 +148,7 @@ impl Redis {
     pub(crate) fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Answer>, RedisError> {
         let calls = keys.iter().map(|key| Call::Get(key.as_ref()));
         match &self.inner.way {
-            Way::One(links) => Ok(links.here().calls(calls)),
+            Way::One(links) => Ok(links.calls(calls)),
             Way::Many(cluster) => {
                 let get = |key: &K| redis::cmd("GET").arg(key.as_ref()).take();
                 cluster.send(&keys.iter().map(get).collect::<Vec<_>>())
@@ -160,7 +160,7 @@ impl Redis {
     /// cluster, alone. Answers the digit it said, as a number.
     pub(crate) fn each(&self, each: &EachKey<'_>) -> Answer {
         let answer = match &self.inner.way {
-            Way::One(links) => links.here().call(Call::Each(each)),
+            Way::One(links) => links.call(Call::Each(each)),
             Way::Many(_) => gather::verdict(self.ask(&each.alone(Script::by_hash))),
         };
         match answer {

@@ -1,5 +1,7 @@
 //! The shared connections.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{Value, cmd};
@@ -50,6 +52,54 @@ fn a_worker_without_a_connection_uses_anothers() {
     redis.send(&[limits, kill].concat()).ok();
     eventually("one is back", Duration::from_secs(5), || redis.ask(&cmd("PING")).is_ok());
     sixty_four_ask(&redis);
+}
+
+/// While there is another, nobody who only asks hears that a connection has ended.
+#[test]
+fn a_connection_that_ends_takes_no_question_with_it() {
+    if workers() < 2 {
+        return;
+    }
+    let server = Server::start();
+    let redis = Redis::open(&server.settings()).unwrap();
+    let connections = || {
+        let clients = server.cli(&["CLIENT", "LIST", "TYPE", "normal"]);
+        let ours = clients.lines().filter(|line| line.contains("name=maypole-test"));
+        ours.filter_map(|line| Some(line.split_once("id=")?.1.split(' ').next()?.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    for number in 0..64 {
+        redis.ask(cmd("SET").arg(format!("key{number}")).arg(number)).unwrap();
+    }
+    let is_over = Arc::new(AtomicBool::new(false));
+    let children: Vec<_> = (0..64)
+        .map(|number| {
+            let (redis, is_over) = (redis.clone(), Arc::clone(&is_over));
+            spawn(move || {
+                let key = format!("key{number}");
+                while !is_over.load(Ordering::Relaxed) {
+                    let expected = Ok(text(&number.to_string()));
+                    assert_eq!(redis.get(key.as_bytes()), expected);
+                    assert_eq!(
+                        redis.get_many(&[&key, &key]).unwrap(),
+                        [expected.clone(), expected]
+                    );
+                }
+            })
+            .unwrap()
+        })
+        .collect();
+    for turn in 0..30 {
+        eventually("each worker has its own", Duration::from_secs(10), || {
+            connections().len() == workers().min(4)
+        });
+        let ours = connections();
+        server.cli(&["CLIENT", "KILL", "ID", &ours[turn % ours.len()]]);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for child in children {
+        child.join().unwrap();
+    }
 }
 
 fn sixty_four_ask(redis: &Redis) {
