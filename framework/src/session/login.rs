@@ -69,6 +69,10 @@ impl Session {
     /// Ends the session at commit: no request in flight can bring it back, and the browser is told
     /// to drop the cookie. A handler that fails afterwards has ended nothing.
     ///
+    /// If the store does not say that the end holds everywhere (a replica of redis that is silent,
+    /// say) the answer is 503 and the browser keeps its cookie: another try finds the session ended
+    /// and succeeds when that is certain.
+    ///
     /// A request that gives the session another id meanwhile (`regenerate`, `login`, `rotate`) does
     /// not save it: the session ends under its new id. An id that had ended before this request came
     /// ends nobody's session.
@@ -85,6 +89,10 @@ impl Session {
                 && manager.lives(successor)?
             {
                 return refuse_gone(open);
+            }
+            // Another logout ended it, and failed afterwards: this success must hold.
+            if let Some(ended) = open.ended.filter(|_| open.base.is_none() && !open.is_gone()) {
+                manager.lives(ended)?;
             }
             open.end();
             Ok(())

@@ -42,6 +42,8 @@ pub(super) struct Open {
     /// The id that came was changed already, and led to the base.
     pub(super) is_renewed: bool,
     pub(super) gone: Gone,
+    /// The id that came had ended: nobody has to have been told that it did.
+    pub(super) ended: Option<StoreKey>,
     /// When the session was last looked up and found.
     pub(super) looked_up: Option<SystemTime>,
     pub(super) login: Option<Login>,

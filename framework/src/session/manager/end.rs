@@ -111,11 +111,18 @@ impl Manager {
         open.is_renewed = false;
         open.gone = Gone::No;
         open.fate = Fate::Keep;
-        open.cookie = if ended.is_some() { CookieDue::Delete } else { CookieDue::None };
-        // Last, since the session has ended whatever comes of this, and its cookie is to go.
+        open.cookie = CookieDue::None;
+        open.ended = Some(*key);
         let other = ended.filter(|ended| ended != key);
         let settled = other.map_or(Ok(()), |ended| self.settle(&ended));
-        self.settle(key).and(settled)
+        // Both, since the session has ended whatever comes of the first.
+        self.settle(key).and(settled)?;
+        // Only now: the browser needs its cookie for another try, as long as a failover may bring the
+        // session back.
+        if ended.is_some() {
+            open.cookie = CookieDue::Delete;
+        }
+        Ok(())
     }
 
     /// Waits until nobody is given an older state of `key`, on any node. A store that refuses that

@@ -66,16 +66,20 @@ impl Manager {
             let what = "the session is bound to no user";
             return Err(Error::new(ErrorKind::LoginRequired, what));
         };
-        let raised = self.raise(&self.keyring.user_epoch(&user))?;
+        let epoch = self.keyring.user_epoch(&user);
+        let raised = self.raise_stored(&epoch)?;
+        let settled = self.settle(&epoch);
         if let Some(login) = &mut open.login {
             login.epochs.user = raised.after;
         }
         let is_bound = |base: &&Arc<Base>| base.record.user.as_deref() == Some(user.as_str());
-        let Some(base) = open.stored_base().filter(is_bound).cloned() else { return Ok(()) };
+        let Some(base) = open.stored_base().filter(is_bound).cloned() else { return settled };
         match self.bind_again(&base, &raised)? {
             Some(next) => {
                 open.base = Some(next);
-                open.reapply()
+                open.reapply()?;
+                // Last, since the session that asks must not end with the others.
+                settled
             }
             None => {
                 open.lose();

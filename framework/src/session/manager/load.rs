@@ -97,6 +97,7 @@ impl Manager {
                 // The browser holds, or soon will hold, the cookie of the successor.
                 Found::Dead(tombstone) => {
                     open.gone = tombstone.successor().map_or(open.gone, |by| Gone::Before(*by));
+                    open.ended = Some(self.keyring.session(&id));
                 }
                 Found::Absent => {
                     self.events.note(Event::UnknownId, Some(&self.keyring.session(&id)));
@@ -130,6 +131,7 @@ impl Manager {
             // As for an id of the session's own cookie: another answer brings what replaced it.
             Found::Dead(tombstone) => {
                 open.gone = tombstone.successor().map_or(open.gone, |by| Gone::Before(*by));
+                open.ended = Some(self.keyring.session(&id));
             }
             Found::Absent => {
                 self.events.note(Event::UnknownId, Some(&self.keyring.session(&id)));
@@ -138,16 +140,18 @@ impl Manager {
         Ok(())
     }
 
-    /// Whether there is a session under `key`, or under the key that took its place.
+    /// Whether there is a session under `key`, or under the key that took its place. An end that is
+    /// found instead is settled: whoever made it may have been told that nobody knows.
     pub(in super::super) fn lives(&self, mut key: StoreKey) -> Result<bool> {
         let now = self.clock.now();
         for _ in 0..MAX_HOPS {
             let found = self.store.load(&key, now).map_err(store_error)?;
             match found.and_then(|found| self.read(&key, found, now)) {
                 Some(Entry::Session(record)) => return Ok(!self.is_revoked(&record, now)?),
-                Some(Entry::Tombstone(Tombstone { end: End::Ended, .. })) | None => {
-                    return Ok(false);
+                Some(Entry::Tombstone(Tombstone { end: End::Ended, .. })) => {
+                    return self.settle(&key).map(|()| false);
                 }
+                None => return Ok(false),
                 Some(Entry::Tombstone(Tombstone {
                     end: End::Replaced { by } | End::Rotated { by, .. },
                     ..

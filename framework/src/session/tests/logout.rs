@@ -294,3 +294,26 @@ pub(super) fn a_users_list_forgets_the_session_and_no_other() {
     let devices = node.request(&elsewhere, |session| session.sessions_of("ann")).0;
     assert_eq!(devices.iter().map(|device| device.is_current).collect::<Vec<_>>(), [true]);
 }
+
+/// A replica that is silent, say: the end may be undone by a failover.
+#[test]
+pub(super) fn who_was_not_told_of_the_end_keeps_the_cookie_and_is_told_when_it_holds() {
+    type Change = fn(&Session) -> Result<()>;
+    let changes: [Change; 3] = [|_| Ok(()), Session::rotate, Session::regenerate];
+    for (turn, change) in changes.into_iter().enumerate() {
+        let node = Node::new();
+        let other = node.other();
+        let cookie = node.visitor();
+        let leaver = leaver(&node, &cookie);
+        other.request(&cookie, change);
+        node.store.break_settling(true);
+        let error = node.manager.commit(&leaver, Outcome::Keep).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{turn}: {}", error.chain());
+        assert_eq!(node.manager.after_failure(&leaver).cookie, CookieChange::None, "{turn}");
+        let again = node.open(&cookie);
+        assert_eq!(kind(again.logout()), ErrorKind::StoreUnavailable, "{turn}: nobody knows yet");
+        node.store.break_settling(false);
+        assert_eq!(living(&node), 0);
+        other.request(&cookie, Session::logout);
+    }
+}

@@ -229,6 +229,7 @@ on_every_store! {
         after_the_logout_a_new_session_may_begin
         a_session_begun_after_the_end_of_a_renewed_id_is_one_like_any_other
         a_users_list_forgets_the_session_and_no_other
+        who_was_not_told_of_the_end_keeps_the_cookie_and_is_told_when_it_holds
     }
     regressions {
         a_reader_undoes_no_writer
@@ -277,6 +278,7 @@ on_every_store! {
         revoking_everybody_leaves_anonymous_sessions
         revoking_all_of_the_own_user_deletes_the_cookie_and_allows_a_farewell
         revoking_the_others_keeps_the_one_that_asks
+        the_one_that_asks_lives_also_when_nobody_knows_whether_the_others_ended_everywhere
         a_password_change_that_fails_afterwards_leaves_the_session_usable
         login_and_revoking_the_others_in_one_request
         of_two_who_revoke_each_other_one_is_left_at_most

@@ -235,6 +235,22 @@ pub(super) fn revoking_the_others_keeps_the_one_that_asks() {
     assert_eq!(kind(failed), ErrorKind::LoginRequired);
 }
 
+/// A replica that is silent, say.
+#[test]
+pub(super) fn the_one_that_asks_lives_also_when_nobody_knows_whether_the_others_ended_everywhere() {
+    let node = Node::new();
+    let (here, there) = (login(&node, "ann"), login(&node, "ann"));
+    let session = node.open(&here);
+    session.user().unwrap();
+    node.store.break_settling(true);
+    assert_eq!(kind(session.revoke_others()), ErrorKind::StoreUnavailable);
+    node.manager.commit(&session, Outcome::Discard).unwrap();
+    node.store.break_settling(false);
+    assert!(is_in(&node, &here) && !is_in(&node, &there));
+    node.request(&here, |session| session.revoke_others());
+    assert!(is_in(&node, &here));
+}
+
 #[test]
 pub(super) fn a_password_change_that_fails_afterwards_leaves_the_session_usable() {
     let node = Node::new();
