@@ -76,7 +76,8 @@ impl Manager {
 
     /// What the session's cookie says wins over its successor's, so that one is only in the way once
     /// the session's own is replaced or deleted: by then it is known what became of it. As long as the
-    /// old session lives it stays, since a swap without an answer may come true late.
+    /// old session lives it stays, since a swap without an answer may come true late; until the record
+    /// that was placed for it is gone, which is seen when the session's own cookie is renewed.
     fn successor_change(
         &self,
         presented: &Presented,
@@ -84,7 +85,9 @@ impl Manager {
         cookie: &CookieChange,
     ) -> CookieChange {
         let is_settled = match (cookie, &open.base) {
-            (CookieChange::Set(_), Some(base)) => presented.is_settled_by(&base.id),
+            (CookieChange::Set(_), Some(base)) => {
+                presented.is_settled_by(&base.id) || self.is_forgotten(presented)
+            }
             (CookieChange::Delete(_), _) => presented.successor().is_some(),
             _ => false,
         };
@@ -99,6 +102,14 @@ impl Manager {
             None if is_settled => CookieChange::Delete(self.cookie.successor().delete()),
             None => CookieChange::None,
         }
+    }
+
+    /// Whether nothing is left of what an answer in doubt gave out: the change did not take place, and
+    /// one that comes true now leads nowhere.
+    fn is_forgotten(&self, presented: &Presented) -> bool {
+        let Some(id) = presented.successor() else { return false };
+        let key = self.keyring.session(&id);
+        matches!(self.store.load(&key, self.clock.now()), Ok(None))
     }
 
     fn cookie_change(&self, open: &Open) -> CookieChange {

@@ -363,3 +363,16 @@ pub(super) fn who_comes_by_a_successor_that_was_replaced_meanwhile_is_told_so() 
     assert_eq!(kind(tab.visit(&node, Session::logout)), ErrorKind::SessionGone);
     assert_eq!(browser.user(&node).as_deref(), Some("bob"));
 }
+
+#[test]
+pub(super) fn what_was_given_out_for_a_change_that_never_came_is_taken_back() {
+    let node = Node::new();
+    let mut browser = visitor(&node);
+    let old = in_doubt(&node, &mut browser, CHANGES[1], Fault::Lost);
+    node.pass(40);
+    assert_eq!(browser.who(&node), Some("me".to_owned()));
+    assert_ne!(browser.next, "", "it may come true yet");
+    node.pass(60);
+    assert_eq!(browser.who(&node), Some("me".to_owned()));
+    assert_eq!(browser, old, "nothing is left of it");
+}

@@ -203,6 +203,7 @@ on_every_store! {
         a_handler_that_goes_on_after_the_failure_cannot_make_a_third_id
         a_session_whose_store_is_back_in_time_waits_for_its_visitor
         nothing_is_sent_where_the_outcome_is_known_or_cookies_are_not_used
+        what_was_given_out_for_a_change_that_never_came_is_taken_back
     }
     lock {
         get_and_set_under_the_lock_lose_nothing_within_and_across_nodes
