@@ -71,13 +71,14 @@ impl Manager {
     fn place_bound(&self, base: &Base, token: u64, now: SystemTime) -> Result<()> {
         self.swap_new(&Base { evictable: true, ..base.clone() }, token, now)?;
         let renewal = Renewed { deadline: base.deadline, last_seen: now, evictable: false };
-        match self.store.touch(&base.key, base.version, renewal, now) {
-            Ok(Touch::Done) => Ok(()),
-            Ok(Touch::Stale) => {
-                Err(store_error(StoreError::unavailable("the new session was lost")))
-            }
-            Err(error) => Err(store_error(error)),
-        }
+        let refusal = match self.store.touch(&base.key, base.version, renewal, now) {
+            Ok(Touch::Done) => return Ok(()),
+            Ok(Touch::Stale) => StoreError::unavailable("the new session was lost"),
+            Err(error) => error,
+        };
+        // Nobody will ever be told its id.
+        self.store.remove(&base.key).ok();
+        Err(store_error(refusal))
     }
 
     fn new_base(&self, open: &Open, token: u64, now: SystemTime) -> Result<Arc<Base>> {

@@ -73,7 +73,7 @@ impl Manager {
         loop {
             let missing = match self.bury_unsettled(*key, |_| true, now)? {
                 Buried::Here(key) => return Ok(Some(key)),
-                Buried::Before => return Ok(None),
+                Buried::Before(_) | Buried::Other => return Ok(None),
                 Buried::Nothing(missing) if missing == *key => {
                     return self.refuse_forgotten(open).map(|()| None);
                 }

@@ -72,8 +72,10 @@ pub(super) struct Living {
 pub(super) enum Buried {
     /// It was ended, under this key.
     Here(StoreKey),
-    /// It had ended, or is not the one that was meant.
-    Before,
+    /// It is not the one that was meant.
+    Other,
+    /// It had ended, under this key.
+    Before(StoreKey),
     /// There is nothing under this key, to which it led.
     Nothing(StoreKey),
 }
@@ -163,7 +165,9 @@ impl Manager {
     ) -> Result<bool> {
         match self.bury_unsettled(key, wanted, now)? {
             Buried::Here(key) => self.settle(&key).map(|()| true),
-            Buried::Before | Buried::Nothing(_) => Ok(false),
+            // Who ended it may have been told that nobody knows.
+            Buried::Before(key) => self.settle(&key).map(|()| false),
+            Buried::Other | Buried::Nothing(_) => Ok(false),
         }
     }
 
@@ -192,7 +196,8 @@ impl Manager {
                     hops += 1;
                     continue;
                 }
-                Ok(_) | Err(_) => return Ok(Buried::Before),
+                Ok(record::Entry::Tombstone(_)) => return Ok(Buried::Before(key)),
+                Ok(_) | Err(_) => return Ok(Buried::Other),
             }
             let stored = self.buried(&tombstone, version, now);
             match self.store.swap(&key, Expected::Version(version), &stored, now) {

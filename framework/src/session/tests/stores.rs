@@ -270,6 +270,7 @@ on_every_store! {
         your_devices_are_listed_with_all_that_is_known
         a_change_of_id_keeps_the_device_and_its_handle
         one_device_is_revoked_by_its_handle_and_only_by_its_user
+        revoking_is_tried_again_until_the_end_holds_everywhere
         revoking_the_own_session_deletes_the_cookie
         a_revoked_session_is_found_though_it_changes_its_id_just_then
         a_session_that_changed_its_id_after_the_index_was_read_is_revoked_too

@@ -86,6 +86,22 @@ pub(super) fn one_device_is_revoked_by_its_handle_and_only_by_its_user() {
     assert_eq!(devices(&node, &laptop, "ann").len(), 1);
 }
 
+/// A replica that is silent, say: the end may be undone by a failover.
+#[test]
+pub(super) fn revoking_is_tried_again_until_the_end_holds_everywhere() {
+    let node = Node::new();
+    let (phone, laptop) = (login(&node, "ann"), login(&node, "ann"));
+    let target = handle(&node, &phone);
+    node.store.break_settling(true);
+    for attempt in ["the first", "another"] {
+        let error = node.open(&laptop).revoke("ann", target).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{attempt}: {}", error.chain());
+    }
+    node.store.break_settling(false);
+    assert!(!node.request(&laptop, |session| session.revoke("ann", target)).0, "ended before");
+    assert!(!is_in(&node, &phone) && is_in(&node, &laptop));
+}
+
 #[test]
 pub(super) fn revoking_the_own_session_deletes_the_cookie() {
     let node = Node::new();

@@ -1,10 +1,14 @@
 //! Who is let into a full store, and who is never asked to leave it.
 
+use std::time::{Duration, Instant};
+
 use super::{HOUR, Subject, answer, assert_same, base, fresh_key};
 use crate::session::{Expected, Renewed, SessionStore, StoreError, StoreKey, Stored, Swap, Touch};
 
 /// With fewer there is no telling a quota from a store that refuses everybody.
 const LEAST: u64 = 8;
+/// Copies of what was evicted are given for no longer.
+const COPIES_LAST: Duration = Duration::from_secs(5);
 
 /// Runs what the [`SessionStore`] contract says of quotas against a store that has one: only an
 /// anonymous newcomer ([`evictable`](Stored::evictable), created) is refused with
@@ -12,7 +16,7 @@ const LEAST: u64 = 8;
 ///
 /// `make` gives an **empty** store each time it is called, once for each check, with room for
 /// `max_sessions` records, of which the store may use some for itself; 8 at least, and 64 are
-/// plenty. Otherwise as [`store_conformance`](super::store_conformance).
+/// plenty. What was evicted may be read for five seconds more. Otherwise as [`store_conformance`](super::store_conformance).
 ///
 /// # Panics
 /// With the sentence that does not hold, if one does not; when `max_sessions` is below 8.
@@ -95,8 +99,16 @@ fn newcomers_get_in_while_there_is_room<S: SessionStore>(subject: &Subject<S>, m
             assert_same(subject.load(key).as_ref(), Some(&subject.newcomer(1)), sentence);
         }
     }
-    let all = newcomers.iter().chain([&first]);
-    let there = all.filter(|key| subject.load(key).is_some()).count() as u64;
+    let count = || {
+        let all = newcomers.iter().chain([&first]);
+        all.filter(|key| subject.load(key).is_some()).count() as u64
+    };
+    // A store with copies in memory may have one for a moment longer than the session.
+    let until = Instant::now() + COPIES_LAST;
+    while count() > max && Instant::now() < until {
+        crate::sleep(Duration::from_millis(10));
+    }
+    let there = count();
     assert!(there <= max, "contract: {there} newcomers are there, and {max} may be");
     assert!(there >= max / 2, "contract: {there} newcomers are there, though {max} may be");
 }
