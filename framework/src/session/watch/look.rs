@@ -185,6 +185,12 @@ impl Watchers {
         self.table.with(|table| table.len() == 0)
     }
 
+    /// Whether nobody looks at anything, and nothing is due.
+    #[cfg(test)]
+    pub(in super::super) fn is_quiet(&self) -> bool {
+        !self.is_looking.load(Ordering::SeqCst) && !self.has_due()
+    }
+
     pub(super) fn start_ticker(self: &Arc<Self>) {
         if self.is_ticking.swap(true, Ordering::SeqCst) {
             return;
