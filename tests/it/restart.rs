@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Browser, PATIENCE, Process, TempDir, Testee, Wire, wait_until};
+use crate::support::{Browser, PATIENCE, Process, TempDir, Testee, Wire, free_port, wait_until};
 
 /// A request that is being answered and waits for its body.
 fn in_flight(testee: &Testee, path: &str) -> Wire {
@@ -73,8 +73,11 @@ fn signals_that_come_together_are_one() {
     let directory = TempDir::new();
     let mut testee = Testee::start(directory.path(), &[("MAYPOLE_SERVER_SHUTDOWN_GRACE", "1h")]);
     let mut slow = in_flight(&testee, "/count-and-wait");
+    // Nobody comes between the two, however busy the machine is.
+    testee.process.signal(libc::SIGSTOP);
     testee.process.signal(libc::SIGTERM);
     testee.process.signal(libc::SIGINT);
+    testee.process.signal(libc::SIGCONT);
     wait_until_closed(&testee);
     slow.send("hello");
     assert_eq!(slow.answer().text(), "1");
@@ -200,8 +203,7 @@ fn a_directory_that_cannot_hold_sessions_is_told_with_its_setting() {
 
 #[test]
 fn a_redis_that_is_not_there_is_told_in_one_line() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr();
-    let url = format!("redis://{}", free.expect("its address"));
+    let url = format!("redis://127.0.0.1:{}", free_port());
     for backend in ["redis", "tiered"] {
         let directory = TempDir::new();
         let settings = [("MAYPOLE_SESSION_BACKEND", backend), ("MAYPOLE_REDIS_DEFAULT_URL", &url)];
@@ -277,8 +279,7 @@ fn a_directory_open_to_others_stops_the_start() {
 #[test]
 fn a_full_pipe_for_the_log_does_not_keep_it_from_ending() {
     let directory = TempDir::new();
-    let addr = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
-    let addr = addr.expect("a free port");
+    let addr = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut command = Testee::command(directory.path());
     command.env("MAYPOLE_SERVER_LISTEN", addr.to_string()).env("MAYPOLE_LOG_ACCESS", "true");
     let mut process = Process::start_unread(&mut command);
