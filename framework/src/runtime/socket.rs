@@ -169,12 +169,26 @@ impl Socket {
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.is_drained() {
-                self.wait()?;
+                // Whoever is late already gets no last look: it would be one for each byte.
+                self.check_deadline()?;
+                if let Err(error) = self.wait() {
+                    return self.read_late(buffer, error);
+                }
             }
             if let Some(count) = self.try_read(buffer)? {
                 self.pause_now_and_then();
                 return Ok(count);
             }
+        }
+    }
+
+    /// The end of a wait that failed. If it was for its time: what came meanwhile is read all the same,
+    /// for the worker may have been busy, and the peer in time.
+    #[cold]
+    fn read_late(&self, buffer: &mut [u8], error: io::Error) -> io::Result<usize> {
+        match error.kind() {
+            ErrorKind::TimedOut => self.try_read(buffer)?.ok_or(error),
+            _ => Err(error),
         }
     }
 
