@@ -97,9 +97,7 @@ fn after_a_restart_it_says_so_and_listens_again() {
     notes.wait_for("interrupted");
     listening.subscribe(channel("b"));
     server.launch_and_wait();
-    let late = eventually("it resumes", PATIENCE, || notes.all().last().unwrap() == "resumed");
-    println!("listening again {late:?} after redis");
-    assert!(late < Duration::from_secs(1), "{late:?}");
+    notes.wait_for("resumed");
     assert_eq!(server.cli(&["PUBLISH", "a", "2"]), "1", "resumed means: subscribed already");
     assert_eq!(server.cli(&["PUBLISH", "b", "3"]), "1");
     notes.wait_for("b=3");
@@ -107,10 +105,29 @@ fn after_a_restart_it_says_so_and_listens_again() {
 }
 
 #[test]
+fn after_most_restarts_it_listens_again_within_a_second() {
+    let mut server = Server::start();
+    let redis = Redis::open(&server.settings()).unwrap();
+    let (_listening, notes) = listener(&redis);
+    let mut waits: Vec<_> = (0..5)
+        .map(|_| {
+            server.kill();
+            notes.wait_for("interrupted");
+            server.launch_and_wait();
+            eventually("it resumes", PATIENCE, || notes.all().last().unwrap() == "resumed")
+        })
+        .collect();
+    waits.sort();
+    println!("listening again after redis: median {:?}, worst {:?}", waits[2], waits[4]);
+    assert!(waits[2] < Duration::from_secs(1), "{waits:?}");
+}
+
+#[test]
 fn a_server_that_falls_silent_is_an_interruption_too() {
     let server = Server::start();
     let mut settings = server.settings();
-    settings.command_timeout = Duration::from_millis(200);
+    // After three of them it is silent; a busy machine may be so for a second.
+    settings.command_timeout = Duration::from_millis(500);
     let redis = Redis::open(&settings).unwrap();
     let (listening, notes) = listener(&redis);
     listening.subscribe(channel("a"));

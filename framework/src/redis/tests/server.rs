@@ -6,7 +6,7 @@ use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::{RedisAddress, RedisServers, RedisSettings};
@@ -75,9 +75,14 @@ impl Server {
         RedisAddress::Tcp("127.0.0.1".to_owned(), self.port)
     }
 
-    /// Settings that lead to this server.
+    /// Settings that lead to this server, with all the time that a busy machine may take: who is about
+    /// time-outs sets them.
     pub(crate) fn settings(&self) -> RedisSettings {
-        RedisSettings::with_defaults("test", RedisServers::Single(self.address()))
+        RedisSettings {
+            connect_timeout: PATIENCE,
+            command_timeout: PATIENCE,
+            ..RedisSettings::with_defaults("test", RedisServers::Single(self.address()))
+        }
     }
 
     /// Starts the process, also again after [`kill`](Self::kill); does not wait for it.
@@ -137,15 +142,15 @@ impl Server {
     fn wait_until_it_answers(&mut self) -> bool {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            let is_ours = match self.process.as_mut() {
-                Some(process) => process.try_wait().expect("a child of ours").is_none(),
-                None => false,
-            };
-            if !is_ours {
+            let Some(process) = self.process.as_mut() else { return false };
+            if process.try_wait().expect("a child of ours").is_some() {
                 return false;
             }
+            // Another one may have been faster to take the port.
+            let ours = format!("process_id:{}\r", process.id());
             let answer = self.cli(&["PING"]);
-            if answer == "PONG" || answer.starts_with("NOAUTH") {
+            let is_ours = || self.cli(&["INFO", "server"]).contains(&ours);
+            if answer.starts_with("NOAUTH") || answer == "PONG" && is_ours() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -178,13 +183,19 @@ fn fresh_directory() -> PathBuf {
     directory
 }
 
-/// A port that was free a moment ago, below 55536 so that a cluster's bus port fits as well.
+/// A port below those the system gives to outgoing connections, so that a killed server finds it free
+/// again: also the many tries to reach it meanwhile take one each. That for the bus of a cluster,
+/// 10,000 above, is free as well.
 #[expect(clippy::disallowed_types, reason = "only to ask the system for a port")]
 pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Another test that begins at the same time has the next process id, or nearly so.
+    let seed = u16::try_from(std::process::id() % 37).expect("less than 37") * 324;
     loop {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        if port < 55_536 {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + seed.wrapping_add(step) % 12_000;
+        let is_free = |port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if is_free(port) && is_free(port + 10_000) {
             return port;
         }
     }

@@ -85,7 +85,8 @@ fn calls_count_until_they_are_answered() {
     let mut settings = server.settings();
     settings.queue = 10;
     settings.shared_connections = 1;
-    settings.command_timeout = Duration::from_millis(400);
+    // The connection is given up after three of them; until then its answers are awaited.
+    settings.command_timeout = Duration::from_millis(1500);
     let redis = Redis::open(&settings).unwrap();
     eventually("it works", PATIENCE, || redis.ask(&cmd("PING")).is_ok());
     server.freeze();

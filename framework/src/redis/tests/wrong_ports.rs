@@ -16,7 +16,12 @@ use crate::redis::{Redis, RedisError};
 
 fn at(port: u16) -> RedisSettings {
     let address = RedisAddress::Tcp("localhost".to_owned(), port);
-    RedisSettings::with_defaults("test", RedisServers::Single(address))
+    // Only who is told otherwise is in a hurry.
+    RedisSettings {
+        connect_timeout: Duration::from_secs(20),
+        command_timeout: Duration::from_secs(20),
+        ..RedisSettings::with_defaults("test", RedisServers::Single(address))
+    }
 }
 
 /// Why there is no connection, on the shared one and on one of one's own.

@@ -56,12 +56,12 @@ fn with_its_append_only_file_redis_loses_nothing_acknowledged() {
 fn a_swap_that_timed_out_is_applied_once_or_not_at_all() {
     let server = Server::start();
     let mut settings = server.settings();
-    settings.command_timeout = Duration::from_millis(400);
+    settings.command_timeout = Duration::from_secs(1);
     let redis = crate::redis::Redis::open(&settings).unwrap();
     let store = super::store_at(&redis, "test:");
     create(&store, &key(1), &record(1, "one"));
     let writer = store.writer();
-    server.cli(&["CLIENT", "PAUSE", "800", "WRITE"]);
+    server.cli(&["CLIENT", "PAUSE", "1500", "WRITE"]);
     let lost = store.swap(&key(1), Expected::Version(1), &record(2, "two"), now());
     assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
     assert_ne!(store.writer(), writer, "what comes of it counts as somebody else's");

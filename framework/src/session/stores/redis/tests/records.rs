@@ -45,7 +45,7 @@ fn redis_forgets_a_record_by_itself_a_minute_after_its_deadline() {
     let store = store(&server);
     let name = format!("test:{}", key(1));
     let ttl = || server.cli(&["PTTL", &name]).parse::<u64>().unwrap();
-    create(&store, &key(1), &record(1, "x"));
+    create(&store, &key(1), &Stored { deadline: now() + HOUR, ..record(1, "x") });
     assert!((3_600_000..=3_660_000).contains(&ttl()), "{}", ttl());
     let renewed = Renewed { deadline: now() + HOUR * 2, last_seen: now(), evictable: false };
     assert_eq!(store.touch(&key(1), 1, renewed, now()).unwrap(), Touch::Done);

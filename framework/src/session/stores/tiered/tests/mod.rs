@@ -4,6 +4,8 @@ mod memory;
 mod nodes;
 
 use super::{TieredOptions, TieredStore};
+use crate::config::RedisSettings;
+use crate::redis::Redis;
 use crate::redis::tests::server::{Server, eventually};
 use crate::session::SessionStore;
 use crate::session::stores::redis::tests::{
@@ -13,9 +15,18 @@ use crate::testing::store_conformance;
 
 /// A node with connections of its own, as another process would have.
 fn node_with(server: &Server, prefix: &str, options: &TieredOptions) -> TieredStore {
-    let store = TieredStore::new(store_at(&connect(server), prefix), options).unwrap();
-    eventually("it has a lease", PATIENCE, || store.trusts_memory());
-    store
+    leased(TieredStore::new(store_at(&connect(server), prefix), options).unwrap())
+}
+
+/// A node that reaches redis by these settings.
+fn node_on(settings: &RedisSettings) -> TieredStore {
+    let redis = Redis::open(settings).unwrap();
+    leased(TieredStore::new(store_at(&redis, "test:"), &TieredOptions::default()).unwrap())
+}
+
+fn leased(node: TieredStore) -> TieredStore {
+    eventually("it has a lease", PATIENCE, || node.trusts_memory());
+    node
 }
 
 fn node(server: &Server) -> TieredStore {

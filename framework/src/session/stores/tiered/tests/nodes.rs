@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::super::{TieredOptions, TieredStore};
-use super::{PATIENCE, create, eventually, gets, key, node, node_with, now, record, replace, text};
+use super::{
+    PATIENCE, create, eventually, gets, key, node, node_on, node_with, now, record, replace, text,
+};
 use crate::redis::tests::server::Server;
 use crate::runtime::spawn;
 use crate::session::stores::redis::tests::records::increment;
@@ -23,19 +25,25 @@ fn what_is_in_memory_is_not_asked_of_redis() {
     let server = Server::start();
     let node = node(&server);
     create(&node, &key(1), &record(1, "one"));
-    let before = gets(&server);
-    for version in 2..50 {
-        assert_eq!(node.load(&key(1), now()).unwrap().unwrap().version, version - 1);
-        replace(&node, &key(1), &record(version, "more"));
-    }
-    // Another process's stall may cost the lease for a moment.
-    assert!(gets(&server) - before < 10, "a save is one round trip");
+    let mut version = 1;
+    // A machine that is too busy may cost the lease for a while.
+    eventually("a save is one round trip", PATIENCE, || {
+        let before = gets(&server);
+        for _ in 0..48 {
+            assert_eq!(node.load(&key(1), now()).unwrap().unwrap().version, version);
+            version += 1;
+            replace(&node, &key(1), &record(version, "more"));
+        }
+        gets(&server) - before < 10
+    });
     let epochs = [key(7), key(8)];
-    let before = gets(&server);
-    for _ in 0..50 {
-        assert_eq!(node.load_many(&epochs, now()).unwrap(), [None, None]);
-    }
-    assert!(gets(&server) - before < 20, "that a user has no epoch is remembered");
+    eventually("that a user has no epoch is remembered", PATIENCE, || {
+        let before = gets(&server);
+        for _ in 0..50 {
+            assert_eq!(node.load_many(&epochs, now()).unwrap(), [None, None]);
+        }
+        gets(&server) - before < 20
+    });
     create(&node, &key(7), &record(1, "epoch"));
     assert!(node.load_many(&epochs, now()).unwrap()[0].is_some());
     for _ in 0..50 {
@@ -108,8 +116,8 @@ fn a_single_node_settles_at_once() {
     let node = node(&server);
     create(&node, &key(1), &record(1, "live"));
     let begun = Instant::now();
-    (0..20).for_each(|_| node.settle(&key(1)).unwrap());
-    assert!(begun.elapsed() < LEASE * 10, "{:?}", begun.elapsed());
+    (0..40).for_each(|_| node.settle(&key(1)).unwrap());
+    assert!(begun.elapsed() < LEASE * 20, "{:?}", begun.elapsed());
 }
 
 /// The reader of node B's news stands still, with B's lease running: an end is answered only when
@@ -171,7 +179,9 @@ fn a_cut_connection_ends_the_trust_until_it_is_back() {
 #[test]
 fn a_redis_that_stalls_makes_sessions_unavailable_not_old() {
     let server = Server::start();
-    let node = node(&server);
+    let mut settings = server.settings();
+    settings.command_timeout = Duration::from_secs(2);
+    let node = node_on(&settings);
     create(&node, &key(1), &record(1, "live"));
     server.freeze();
     eventually("the lease is over", PATIENCE, || !node.trusts_memory());
@@ -190,7 +200,7 @@ fn a_node_that_died_holds_an_end_up_for_a_lease_at_most_and_not_for_long() {
     drop(b);
     let begun = Instant::now();
     a.settle(&key(1)).unwrap();
-    assert!(begun.elapsed() < LEASE * 8, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < LEASE * 20, "{:?}", begun.elapsed());
     eventually("the dead node is forgotten", PATIENCE, || {
         let begun = Instant::now();
         a.settle(&key(1)).unwrap();
@@ -214,13 +224,10 @@ fn an_emptied_redis_is_noticed() {
 fn a_late_swap_of_ones_own_is_not_hidden_by_memory() {
     let server = Server::start();
     let mut settings = server.settings();
-    settings.command_timeout = Duration::from_millis(100);
-    let redis = crate::redis::Redis::open(&settings).unwrap();
-    let store = crate::session::stores::redis::tests::store_at(&redis, "test:");
-    let node = TieredStore::new(store, &TieredOptions::default()).unwrap();
-    eventually("it has a lease", PATIENCE, || node.trusts_memory());
+    settings.command_timeout = Duration::from_secs(1);
+    let node = node_on(&settings);
     create(&node, &key(1), &record(1, "one"));
-    server.cli(&["CLIENT", "PAUSE", "200", "WRITE"]);
+    server.cli(&["CLIENT", "PAUSE", "1500", "WRITE"]);
     assert!(node.swap(&key(1), Expected::Version(1), &record(2, "two"), now()).is_err());
     eventually("it is seen", PATIENCE, || {
         node.load(&key(1), now()).is_ok_and(|found| found.unwrap().version == 2)
