@@ -34,15 +34,16 @@ fn lines_about_workers(testee: &mut Testee) -> Vec<String> {
 fn a_blocked_worker_is_told_of_once_and_when_it_runs_again() {
     let (mut testee, _directory) = watched("1", "400ms");
     let mut wire = testee.connect();
-    let begin = Instant::now();
     ask(&mut wire, "/held/2500");
+    // While it is held: that it runs again is said after it.
     let warning = testee.process.line_with("worker 0");
-    assert!(begin.elapsed() < Duration::from_millis(2500), "while it is held: {warning}");
     assert!(warning.contains("WARN") && warning.contains("has been busy"), "{warning}");
     assert!(warning.contains("serves nobody else (1 of 1 workers"), "{warning}");
     assert_eq!(wire.answer().text(), "let go");
-    let end = testee.process.line_with("worker 0 runs again, after 2.");
-    assert!(end.contains("INFO"), "{end}");
+    let end = testee.process.line_with("worker 0 runs again, after ");
+    let (_, after) = end.split_once("after ").expect("just seen");
+    let after: f64 = after.trim_end_matches(" s").parse().expect("seconds");
+    assert!(end.contains("INFO") && (2.0..20.0).contains(&after), "{end}");
     // Within a minute the same worker is not told of again, nor that it runs.
     for path in ["/held/1000", "/computed/1000"] {
         ask(&mut wire, path);

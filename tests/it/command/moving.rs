@@ -61,7 +61,7 @@ fn cookies_go_on_from_file_to_table_and_back() {
 #[test]
 fn deadlines_stay_and_the_expired_stay_behind() {
     let (first, second) = (Place::new("file"), Place::new("table"));
-    let first = first.with("MAYPOLE_SESSION_IDLE_TIMEOUT", "4s");
+    let first = first.with("MAYPOLE_SESSION_IDLE_TIMEOUT", "8s");
     let (_scratch, file) = scratch();
     let server = first.server();
     visitor(&server, 1, None);

@@ -23,7 +23,8 @@ fn a_wait_with_a_limit_tells_when_it_is_over() {
 
 #[test]
 fn a_silent_client_is_asked_and_then_dropped() {
-    let server = echoing("[websocket]\nping_every = 1s\npong_timeout = 1s\n");
+    // Long enough for a client on a busy machine.
+    let server = echoing("[websocket]\nping_every = 1s\npong_timeout = 4s\n");
     let mut wire = open(&server, "/echo");
     // Who answers, or says anything at all, stays.
     assert_eq!(take_frame(&mut wire), (FIN | PING, vec![]));

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -115,7 +114,7 @@ impl Tab<'_> {
     pub(crate) fn wait_for(&self, selector: &str, text: &str) {
         let mut seen = String::new();
         let what = format!("{selector} is {text:?}");
-        wait_until(&what, Duration::from_secs(15), || {
+        wait_until(&what, PATIENCE, || {
             let now = self.text(selector);
             if now != seen {
                 eprintln!("{selector} is {now:?}");

@@ -55,13 +55,13 @@ fn a_message_that_does_not_end_is_closed_with_1008() {
 
 #[test]
 fn messages_that_end_in_time_may_follow_one_another_for_ever() {
-    let (server, wire) = serve(QUICK, SlowClient::Close);
+    let (server, wire) = serve("[websocket]\nmessage_timeout = 2s\n", SlowClient::Close);
     let mut socket = connect(&server, "/ws");
     wire.expect(1);
     let begun = Instant::now();
     // The end of each comes with the beginning of the next: there is always one under way.
     socket.write_all(&[0x81, 0x81, 0]).unwrap();
-    while begun.elapsed() < Duration::from_millis(2500) {
+    while begun.elapsed() < Duration::from_millis(4500) {
         crate::sleep(Duration::from_millis(20));
         socket.write_all(&[0, 0, 0, b'a', 0x81, 0x81, 0]).unwrap();
         assert_eq!(frame(&mut socket), (1, "a".to_owned()));
@@ -70,7 +70,7 @@ fn messages_that_end_in_time_may_follow_one_another_for_ever() {
 
 #[test]
 fn the_time_of_a_busy_handler_is_not_that_of_its_client() {
-    let (server, wire) = serve(QUICK, SlowClient::Close);
+    let (server, wire) = serve("[websocket]\nmessage_timeout = 2s\n", SlowClient::Close);
     let mut socket = connect(&server, "/ws");
     wire.expect(1);
     let gate = std::sync::Arc::clone(&wire.gate);
@@ -78,7 +78,7 @@ fn the_time_of_a_busy_handler_is_not_that_of_its_client() {
     let both = [&[0x81, 0x87, 0, 0, 0, 0][..], b"be busy", &[0x81, 0x85, 0, 0, 0, 0]].concat();
     socket.write_all(&both).unwrap();
     assert_eq!(frame(&mut socket), (1, "busy".to_owned()));
-    crate::sleep(Duration::from_millis(1500));
+    crate::sleep(Duration::from_millis(2500));
     drop(closed);
     // Answered before the rest of the message has come, so the socket is open and waits.
     wire.publish("news");
