@@ -87,6 +87,10 @@ impl Process {
         assert_eq!(sent, 0, "signal {signal}");
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a state").is_none()
     }

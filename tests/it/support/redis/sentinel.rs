@@ -51,13 +51,17 @@ impl Replicated {
     }
 
     /// An administrator tells the sentinels, one after the other, that another server is the master.
+    ///
+    /// All of them forget the master before: every two seconds each tells the others whom it knows, and
+    /// who was told already would believe those who were not, for the sake of their later election.
     pub(crate) fn name_by_hand(&self, master: &Redis) {
-        let port = master.port();
-        for (sentinel, _) in &self.sentinels {
-            let mut client = RedisClient::connect(*sentinel).expect("it runs");
-            client.run(&format!("SENTINEL REMOVE {MASTER_NAME}"));
-            client.run(&format!("SENTINEL MONITOR {MASTER_NAME} 127.0.0.1 {port} 2"));
-        }
+        let tell_all = |command: &str| {
+            for (sentinel, _) in &self.sentinels {
+                RedisClient::connect(*sentinel).expect("it runs").run(command);
+            }
+        };
+        tell_all(&format!("SENTINEL REMOVE {MASTER_NAME}"));
+        tell_all(&format!("SENTINEL MONITOR {MASTER_NAME} 127.0.0.1 {} 2", master.port()));
     }
 
     /// Waits until the replica has all that the master has.
@@ -141,7 +145,7 @@ fn launch(port: u16, settings: &PathBuf) -> Option<Process> {
     let mut process = Process::start(Command::new("redis-server").arg(settings).arg("--sentinel"));
     let mut is_up = false;
     wait_until("the sentinel is up or gone", PATIENCE, || {
-        is_up = super::is_ready(port);
+        is_up = super::is_ready(port, process.id());
         is_up || !process.is_running()
     });
     (is_up && process.is_running()).then_some(process)
