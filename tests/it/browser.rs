@@ -2,20 +2,20 @@
 
 use maypole::prelude::*;
 
-use crate::support::{Chromium, TempDir, Testee, serve};
+use crate::support::{Chromium, TempDir, Testee, free_port, serve};
 
 #[test]
 fn a_browser_keeps_its_session_over_tabs_and_a_kill_of_the_server() {
     let Some(chromium) = Chromium::start() else { return };
     let directory = TempDir::new();
-    let mut server = Testee::start(directory.path(), &[]);
+    let listen = format!("127.0.0.1:{}", free_port());
+    let mut server = Testee::start(directory.path(), &[("MAYPOLE_SERVER_LISTEN", &listen)]);
     let url = format!("http://{}/count", server.addr);
     let tab = chromium.open(&url);
     assert_eq!(tab.text("body"), "1");
     tab.reload();
     assert_eq!(tab.text("body"), "2");
     assert_eq!(chromium.open(&url).text("body"), "3");
-    let listen = server.addr.to_string();
     server.process.signal(libc::SIGKILL);
     server.process.end();
     let _server = Testee::start(directory.path(), &[("MAYPOLE_SERVER_LISTEN", &listen)]);

@@ -5,7 +5,7 @@ use maypole::prelude::*;
 use serde_json::Value;
 
 use crate::examples::live_counter;
-use crate::support::{Chromium, Journal, Tab, TempDir};
+use crate::support::{Chromium, Journal, Tab, TempDir, free_port};
 
 /// The live counter on a port; port 0 is the system's choice.
 fn start(directory: &TempDir, listen: &str) -> Server {
@@ -92,8 +92,8 @@ fn a_hundred_fast_clicks_in_two_tabs_make_a_hundred_in_both() {
 fn the_counter_goes_on_after_a_restart_and_tabs_connect_again() {
     let Some(chromium) = Chromium::start() else { return };
     let directory = TempDir::new();
-    let server = start(&directory, "127.0.0.1:0");
-    let addr = server.local_addr().to_string();
+    let addr = format!("127.0.0.1:{}", free_port());
+    let server = start(&directory, &addr);
     let [first, second] = tabs(&chromium, &format!("http://{addr}/"));
     first.click("#click");
     second.wait_for("#count", "1");

@@ -1,7 +1,9 @@
 //! The live counter on two servers behind one redis, in tabs of a real browser: cookies do not tell
 //! ports apart, so both tabs have one session.
 
-use crate::support::{Chromium, PATIENCE, Process, Redis, Tab, TempDir, Testee, wait_until};
+use crate::support::{
+    Chromium, PATIENCE, Process, Redis, Tab, TempDir, Testee, free_port, wait_until,
+};
 
 /// One of the servers; started again on its old address when that is given.
 fn start(redis: &Redis, directory: &TempDir, backend: &str, listen: &str) -> Testee {
@@ -30,7 +32,8 @@ fn one_counter_on_two_servers(backend: &str) {
     let Some(chromium) = Chromium::start() else { return };
     let (redis, directory) = (Redis::start(), TempDir::new());
     let here = start(&redis, &directory, backend, "127.0.0.1:0");
-    let mut there = start(&redis, &directory, backend, "127.0.0.1:0");
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut there = start(&redis, &directory, backend, &address);
     let open = |testee: &Testee| {
         let tab = chromium.open(&format!("http://{}/", testee.addr));
         tab.wait_for("#state", "connected");
@@ -49,7 +52,6 @@ fn one_counter_on_two_servers(backend: &str) {
     expect_in_both([&first, &second], "44");
 
     // One server dies: its tab waits for it, and has missed nothing when it is back.
-    let address = there.addr.to_string();
     kill(&mut there.process);
     second.wait_for("#state", "not connected");
     first.click("#click");

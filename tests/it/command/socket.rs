@@ -4,11 +4,12 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use super::{Place, stop, visitor};
-use crate::support::{PATIENCE, Process, TempDir, Testee, wait_until};
+use crate::support::{PATIENCE, Process, TempDir, Testee, copy_program, wait_until};
 
 #[test]
 fn it_is_private_and_goes_with_its_server() {
@@ -158,7 +159,7 @@ fn another_user_is_refused() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).expect("a mode");
     }
     let copy = place.path().join("maypole");
-    std::fs::copy(env!("CARGO_BIN_EXE_maypole-tested"), &copy).expect("a copy");
+    copy_program(Path::new(env!("CARGO_BIN_EXE_maypole-tested")), &copy);
     let mut command = std::process::Command::new(&copy);
     let own = place.command();
     let variables = own.get_envs().filter_map(|(name, value)| Some((name, value?)));

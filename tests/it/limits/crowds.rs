@@ -1,6 +1,6 @@
 //! More connections and jobs than there is room for.
 
-use crate::support::{Journal, PATIENCE, TempDir, Testee, serve, wait_until};
+use crate::support::{Journal, PATIENCE, TempDir, Testee, crowds_turn, serve, wait_until};
 
 #[test]
 fn one_connection_too_many_is_told_so() {
@@ -38,6 +38,7 @@ fn a_refused_client_that_sends_at_once_reads_its_503() {
 
 #[test]
 fn ten_thousand_idle_connections_and_a_flood_of_new_ones() {
+    let _turn = crowds_turn();
     let directory = TempDir::new();
     // Silent connections would be cut after ten seconds, which a busy machine may well take.
     let settings = [

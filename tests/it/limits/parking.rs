@@ -1,6 +1,6 @@
 //! Idle connections give their coroutine back and are woken by their next bytes.
 
-use crate::support::{PATIENCE, TestServer, serve, wait_until};
+use crate::support::{PATIENCE, TestServer, crowds_turn, serve, wait_until};
 
 fn parking() -> TestServer {
     serve("[server]\nlinger = 20ms\n", |app| {
@@ -60,6 +60,7 @@ fn a_part_of_a_head_is_parked_and_completed() {
 
 #[test]
 fn two_thousand_idle_connections_hinder_nobody() {
+    let _turn = crowds_turn();
     let server = parking();
     let mut wires: Vec<_> = (0..2000).map(|_| server.connect()).collect();
     for wire in &mut wires {

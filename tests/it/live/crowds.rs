@@ -8,7 +8,7 @@ use maypole::prelude::*;
 use maypole::testing::ManualClock;
 
 use super::{expect_text, handshake, take_close, take_frame, text};
-use crate::support::{Browser, PATIENCE, TestServer, Wire, serve, wait_until};
+use crate::support::{Browser, PATIENCE, TestServer, Wire, crowds_turn, serve, wait_until};
 
 const CROWD: usize = 1000;
 
@@ -124,6 +124,7 @@ fn who_does_not_listen_delays_nobody_and_is_dropped() {
 
 #[test]
 fn a_crowd_that_vanishes_leaves_nothing_and_can_come_again() {
+    let _turn = crowds_turn();
     let (server, topics) = crowded("");
     let (mut browser, cookie) = visitor(&server);
     for round in 0..3 {
@@ -155,6 +156,7 @@ fn a_crowd_that_vanishes_leaves_nothing_and_can_come_again() {
 
 #[test]
 fn the_end_of_a_session_closes_a_thousand_sockets() {
+    let _turn = crowds_turn();
     let (server, topics) = crowded("");
     let (mut browser, cookie) = visitor(&server);
     let (_, other_cookie) = visitor(&server);
@@ -175,6 +177,7 @@ fn the_end_of_a_session_closes_a_thousand_sockets() {
 
 #[test]
 fn a_session_that_expires_closes_a_thousand_sockets() {
+    let _turn = crowds_turn();
     let clock = ManualClock::new();
     let (server, topics) = crowded_at(&clock, "[session]\nidle_timeout = 10m\n");
     let (_, cookie) = visitor(&server);
@@ -189,6 +192,7 @@ fn a_session_that_expires_closes_a_thousand_sockets() {
 
 #[test]
 fn a_stop_closes_a_thousand_sockets_with_1001_in_time() {
+    let _turn = crowds_turn();
     let (server, _topics) = crowded("[server]\nshutdown_grace = 20s\n");
     let mut wires = crowd(&server, "/news", "", CROWD);
     let begun = Instant::now();

@@ -7,7 +7,9 @@ use maypole::live::{Event, TopicEvent, Topics, WebSocket};
 use maypole::prelude::*;
 
 use super::{FIN, TEXT, expect_close, expect_text, handshake, open, open_with, take_frame, text};
-use crate::support::{Browser, Journal, PATIENCE, TestServer, Wire, serve, wait_until};
+use crate::support::{
+    Browser, Journal, PATIENCE, TestServer, Wire, crowds_turn, serve, wait_until,
+};
 
 /// A counter whose sockets tell each change, with routes for all that happens to a session.
 pub(super) fn counting(config: &str) -> TestServer {
@@ -251,6 +253,7 @@ fn a_change_by_another_process_on_the_same_files_is_found() {
 #[test]
 fn a_thousand_tabs_get_a_change_and_hold_up_nobody() {
     const TABS: usize = 1000;
+    let _turn = crowds_turn();
     let server = counting("");
     let (mut browser, cookie) = visitor(&server);
     let mut tabs: Vec<Wire> = (0..TABS)

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::load::{Guest, guests, under_load};
 use crate::support::{
-    Backend, Cluster, MASTER_NAME, Nodes, OddSentinel, Redis, Replicated, wait_until,
+    Backend, Cluster, MASTER_NAME, Nodes, OddSentinel, PATIENCE, Redis, Replicated, WITH_PATIENCE,
+    wait_until,
 };
 
 super::on_every_redis! {
@@ -20,8 +21,6 @@ super::on_every_redis! {
     a_master_that_is_named_by_hand_is_followed
     slots_of_a_cluster_move_under_load
 }
-
-const PATIENT: Duration = Duration::from_secs(20);
 
 /// From now on the replica gets nothing, and does not know it.
 fn cut_replication(redis: &Replicated) {
@@ -41,7 +40,7 @@ fn fail_over(redis: &Replicated) {
 fn wait_until_served(nodes: &Nodes, guest: &mut Guest<'_>) -> Duration {
     let begun = Instant::now();
     for node in 0..nodes.count() {
-        wait_until("the node serves again", PATIENT, || {
+        wait_until("the node serves again", PATIENCE, || {
             guest.visitor.get(node, "/read").status == 200
         });
     }
@@ -50,7 +49,7 @@ fn wait_until_served(nodes: &Nodes, guest: &mut Guest<'_>) -> Duration {
 
 fn a_failover_loses_at_most_what_was_not_replicated(backend: Backend) {
     let redis = Replicated::start();
-    let nodes = Nodes::on_sentinel(backend, 2, &redis, &[]);
+    let nodes = Nodes::on_sentinel(backend, 2, &redis, &[WITH_PATIENCE]);
     let mut guests = guests(&nodes, 4);
     for turn in 0..40 {
         assert!(guests[turn % 4].count(turn % 2));
@@ -107,13 +106,13 @@ fn a_failover_under_load_is_survived(backend: Backend) {
         redis.wait_until_promoted();
         let promoted = begun.elapsed();
         for node in 0..2 {
-            wait_until("the node reads again", PATIENT, || probe.get(node, "/read").status == 200);
+            wait_until("the node reads again", PATIENCE, || probe.get(node, "/read").status == 200);
         }
         eprintln!("{backend:?}: promoted after {promoted:?}, read after {:?}", begun.elapsed());
         *dead_for.lock().expect("nobody panicked") = begun.elapsed();
         // With wait_replicas nothing is acknowledged until there is a replica again.
         let _next = redis.add_replica();
-        wait_until("the node writes again", PATIENT, || probe.get(0, "/count").status == 200);
+        wait_until("the node writes again", PATIENCE, || probe.get(0, "/count").status == 200);
     });
     for guest in &mut guests {
         guest.check(&nodes);
@@ -124,7 +123,7 @@ fn a_failover_under_load_is_survived(backend: Backend) {
 /// lost.
 fn a_master_that_is_replaced_while_it_lives_is_left(backend: Backend) {
     let redis = Replicated::start();
-    let nodes = Nodes::on_sentinel(backend, 2, &redis, &[]);
+    let nodes = Nodes::on_sentinel(backend, 2, &redis, &[WITH_PATIENCE]);
     let mut visitor = nodes.visitor();
     visitor.text(0, "/count");
     visitor.text(1, "/count");
@@ -146,7 +145,7 @@ fn replace_the_living_master(redis: &Replicated, nodes: &Nodes) {
     eprintln!("it was left after {:?}", begun.elapsed());
     let mut visitor = nodes.visitor();
     for node in 0..nodes.count() {
-        wait_until("the node serves again", PATIENT, || visitor.get(node, "/count").status == 200);
+        wait_until("the node serves again", PATIENCE, || visitor.get(node, "/count").status == 200);
     }
 }
 
@@ -164,7 +163,7 @@ fn sentinels_that_know_no_master_are_passed_over(backend: Backend) {
     ignorant.start();
     forgetful.start();
     let sentinels = [vec![ignorant.addr(), forgetful.addr()], redis.sentinels()].concat();
-    let nodes = Nodes::on_sentinels(backend, 2, &sentinels, &[]);
+    let nodes = Nodes::on_sentinels(backend, 2, &sentinels, &[WITH_PATIENCE]);
     let mut visitor = nodes.visitor();
     assert_eq!(visitor.text(0, "/count"), "1");
     forgetful.run(&format!("SENTINEL REMOVE {MASTER_NAME}"));
@@ -191,7 +190,7 @@ fn a_sentinel_that_names_another_server_for_good_ends_no_connection(backend: Bac
         let words = nodes.words(node).into_iter();
         words.filter(|line| line.contains(&odd.addr()) && line.contains("goes on to call")).count()
     };
-    wait_until("both nodes tell", PATIENT, || told(0) > 0 && told(1) > 0);
+    wait_until("both nodes tell", PATIENCE, || told(0) > 0 && told(1) > 0);
     replace_the_living_master(&redis, &nodes);
     expect_peace_at(&redis.replica, &nodes);
     assert_eq!((told(0), told(1)), (1, 1), "once");
@@ -206,7 +205,7 @@ fn a_sentinel_that_is_heard_first_is_set_right_by_the_others(backend: Backend) {
     let mut odd = OddSentinel::that_watches(&other);
     odd.start();
     let sentinels = [vec![odd.addr()], redis.sentinels()].concat();
-    let nodes = Nodes::on_sentinels(backend, 2, &sentinels, &[]);
+    let nodes = Nodes::on_sentinels(backend, 2, &sentinels, &[WITH_PATIENCE]);
     wait_until("both are at the master of the later election", Duration::from_secs(5), || {
         connections_to(&other).is_empty() && connections_to(&redis.replica).len() >= 2
     });
@@ -216,7 +215,7 @@ fn a_sentinel_that_is_heard_first_is_set_right_by_the_others(backend: Backend) {
 /// Elections are numbered from the start then.
 fn a_master_that_is_named_by_hand_is_followed(backend: Backend) {
     let (redis, other) = (Replicated::start(), Redis::start());
-    let nodes = Nodes::on_sentinel(backend, 2, &redis, &[]);
+    let nodes = Nodes::on_sentinel(backend, 2, &redis, &[WITH_PATIENCE]);
     replace_the_living_master(&redis, &nodes);
     redis.name_by_hand(&other);
     wait_until("nobody is at the master before", Duration::from_secs(5), || {
@@ -224,7 +223,7 @@ fn a_master_that_is_named_by_hand_is_followed(backend: Backend) {
     });
     let mut visitor = nodes.visitor();
     for node in 0..2 {
-        wait_until("the node serves again", PATIENT, || visitor.get(node, "/count").status == 200);
+        wait_until("the node serves again", PATIENCE, || visitor.get(node, "/count").status == 200);
     }
     expect_peace_at(&other, &nodes);
 }
@@ -233,14 +232,14 @@ fn a_master_that_is_named_by_hand_is_followed(backend: Backend) {
 /// first, comes up; then they connect anew.
 fn nodes_that_hear_both(backend: Backend, redis: &Replicated, odd: &mut OddSentinel) -> Nodes {
     let sentinels = [vec![odd.addr()], redis.sentinels()].concat();
-    let nodes = Nodes::on_sentinels(backend, 2, &sentinels, &[]);
+    let nodes = Nodes::on_sentinels(backend, 2, &sentinels, &[WITH_PATIENCE]);
     let mut visitor = nodes.visitor();
     (0..2).for_each(|node| drop(visitor.text(node, "/count")));
     odd.start();
     let before = connections_to(&redis.master);
     redis.master.run("CLIENT KILL TYPE normal");
     for node in 0..2 {
-        wait_until("the node serves again", PATIENT, || visitor.get(node, "/count").status == 200);
+        wait_until("the node serves again", PATIENCE, || visitor.get(node, "/count").status == 200);
     }
     assert_ne!(connections_to(&redis.master), before);
     nodes

@@ -56,7 +56,7 @@ fn rotations_on_three_nodes_agree_on_one_id(backend: Backend) {
 
 fn the_old_id_of_a_rotated_session_works_for_the_grace_time(backend: Backend) {
     let grace = Duration::from_secs(3);
-    let nodes = Nodes::start_with(backend, 2, &[("MAYPOLE_SESSION_ROTATE_GRACE", "3s")]);
+    let nodes = Nodes::patient_with(backend, 2, &[("MAYPOLE_SESSION_ROTATE_GRACE", "3s")]);
     let mut visitor = nodes.visitor();
     visitor.text(0, "/login/ada");
     let old = visitor.clone();

@@ -11,7 +11,7 @@ const A_WHILE: Duration = Duration::from_secs(10);
 
 #[test]
 fn with_the_connection_cut_nobody_is_served_what_has_ended() {
-    let nodes = Nodes::start(Backend::Tiered, 3);
+    let nodes = Nodes::patient(Backend::Tiered, 3);
     let (is_over, cuts) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let cutter = scope.spawn(|| {
@@ -41,7 +41,7 @@ fn with_the_connection_cut_nobody_is_served_what_has_ended() {
 
 #[test]
 fn counters_stay_exact_while_the_connection_is_cut() {
-    let nodes = Nodes::start(Backend::Tiered, 2);
+    let nodes = Nodes::patient(Backend::Tiered, 2);
     let mut guests = super::load::guests(&nodes, 4);
     super::load::under_load(&nodes, &mut guests, || {
         for _ in 0..30 {
@@ -58,7 +58,7 @@ fn counters_stay_exact_while_the_connection_is_cut() {
 /// What memory is for: with nothing changing, redis is not asked for the session.
 #[test]
 fn reads_come_from_memory() {
-    let nodes = Nodes::start(Backend::Tiered, 2);
+    let nodes = Nodes::patient(Backend::Tiered, 2);
     let mut visitor = nodes.visitor();
     visitor.text(0, "/count");
     for node in 0..2 {
@@ -77,7 +77,7 @@ fn gets(nodes: &Nodes) -> String {
 /// A cookie with the old id could come after that of a login meanwhile, and take its place.
 #[test]
 fn who_loses_a_race_does_not_set_the_cookie_again() {
-    let nodes = Nodes::start(Backend::Tiered, 2);
+    let nodes = Nodes::patient(Backend::Tiered, 2);
     let mut early = nodes.visitor();
     early.text(0, "/count");
     wait_until("it reads from memory", A_WHILE, || {

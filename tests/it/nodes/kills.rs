@@ -11,7 +11,7 @@ super::on_every_backend! {
 }
 
 fn kill_9_of_nodes_loses_nothing_that_was_acknowledged(backend: Backend) {
-    let nodes = Nodes::start(backend, 3);
+    let nodes = Nodes::patient(backend, 3);
     let mut guests = guests(&nodes, 6);
     under_load(&nodes, &mut guests, || {
         for round in 0..6 {
@@ -30,7 +30,7 @@ fn kill_9_of_nodes_loses_nothing_that_was_acknowledged(backend: Backend) {
 /// A machine that hung, a container that was frozen: what it remembers is out of date when it goes
 /// on, also for requests that were waiting at its door.
 fn a_node_that_was_stopped_serves_nothing_old(backend: Backend) {
-    let nodes = Nodes::start(backend, 2);
+    let nodes = Nodes::patient(backend, 2);
     let ends = ["/logout", "/login/grace", "/regenerate", "/revoke-all/ada"];
     let mut visitors: Vec<_> = (0..ends.len()).map(|_| nodes.visitor()).collect();
     for visitor in &mut visitors {

@@ -16,7 +16,7 @@ const SHORT_LEASE: (&str, &str) = ("MAYPOLE_SESSION_LOCK_LEASE", "2s");
 const LEASE: Duration = Duration::from_secs(2);
 
 fn with_the_lock_even_a_get_and_a_set_lose_nothing(backend: Backend) {
-    let nodes = Nodes::start(backend, 2);
+    let nodes = Nodes::patient(backend, 2);
     let mut visitor = nodes.visitor();
     visitor.text(0, "/locked");
     std::thread::scope(|scope| {
@@ -31,7 +31,7 @@ fn with_the_lock_even_a_get_and_a_set_lose_nothing(backend: Backend) {
 
 /// What the last holder left is what the next one gets, also on a node that remembers an older state.
 fn turn_by_turn_each_gets_what_the_last_left(backend: Backend) {
-    let nodes = Nodes::start(backend, 3);
+    let nodes = Nodes::patient(backend, 3);
     let mut visitor = nodes.visitor();
     for turn in 1..=300 {
         assert_eq!(visitor.text(turn % 3, "/locked"), turn.to_string());
@@ -39,7 +39,7 @@ fn turn_by_turn_each_gets_what_the_last_left(backend: Backend) {
 }
 
 fn who_locks_waits_for_the_holder_on_another_node(backend: Backend) {
-    let nodes = Nodes::start(backend, 2);
+    let nodes = Nodes::patient(backend, 2);
     let mut visitor = nodes.visitor();
     visitor.text(0, "/count");
     let mut holder = visitor.begin(0, "/lock-and-wait");
@@ -58,7 +58,7 @@ fn who_locks_waits_for_the_holder_on_another_node(backend: Backend) {
 }
 
 fn a_holder_that_is_killed_delays_others_by_its_lease(backend: Backend) {
-    let nodes = Nodes::start_with(backend, 2, &[SHORT_LEASE]);
+    let nodes = Nodes::patient_with(backend, 2, &[SHORT_LEASE]);
     let mut visitor = nodes.visitor();
     visitor.text(0, "/count");
     let _holder = visitor.begin(0, "/lock-and-wait");
@@ -73,7 +73,7 @@ fn a_holder_that_is_killed_delays_others_by_its_lease(backend: Backend) {
 }
 
 fn a_holder_that_was_stopped_too_long_stores_nothing(backend: Backend) {
-    let nodes = Nodes::start_with(backend, 2, &[SHORT_LEASE]);
+    let nodes = Nodes::patient_with(backend, 2, &[SHORT_LEASE]);
     let mut visitor = nodes.visitor();
     visitor.text(0, "/set/base/1");
     let mut holder = visitor.begin(0, "/lock-and-wait");

@@ -76,7 +76,7 @@ fn a_paused_redis_keeps_nobody_waiting(backend: Backend) {
 }
 
 fn a_slow_redis_is_only_slow(backend: Backend) {
-    let nodes = Nodes::start(backend, 2);
+    let nodes = Nodes::patient(backend, 2);
     let mut guests = guests(&nodes, 4);
     under_load(&nodes, &mut guests, || {
         let mut client = nodes.redis().client();
@@ -91,7 +91,7 @@ fn a_slow_redis_is_only_slow(backend: Backend) {
 }
 
 fn a_full_redis_refuses_newcomers_and_serves_the_others(backend: Backend) {
-    let nodes = Nodes::start(backend, 2);
+    let nodes = Nodes::patient(backend, 2);
     let mut guests = guests(&nodes, 4);
     let filling = format!("/set/filling/{}", "x".repeat(6_000));
     let mut accepted = fill_up(&nodes, &filling);
@@ -119,7 +119,7 @@ fn a_full_redis_refuses_newcomers_and_serves_the_others(backend: Backend) {
 
 /// The quota counts all nodes' sessions; visitors who came back are not given up for newcomers.
 fn a_quota_refuses_newcomers_on_all_nodes_and_serves_the_others(backend: Backend) {
-    let nodes = Nodes::start_with(backend, 2, &[("MAYPOLE_SESSION_MAX_SESSIONS", "40")]);
+    let nodes = Nodes::patient_with(backend, 2, &[("MAYPOLE_SESSION_MAX_SESSIONS", "40")]);
     let mut guests = guests(&nodes, 4);
     let mut regulars = Vec::new();
     for number in 0..200 {

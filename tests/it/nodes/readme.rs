@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::support::{
-    Backend, Nginx, Nodes, PATIENCE, TempDir, Wire, free_port, is_installed, is_nginx_installed,
-    readme_block, wait_until,
+    Backend, Nginx, Nodes, PATIENCE, TempDir, Wire, copy_program, free_port, is_installed,
+    is_nginx_installed, readme_block, wait_until,
 };
 
 /// A shell that goes through the page; whatever it started ends with it.
@@ -107,7 +107,7 @@ fn the_page_holds_word_by_word() {
     };
     write("config.ini", "ini");
     write("nginx.conf", "nginx");
-    std::fs::copy(counter, directory.path().join("04_session_counter")).expect("a copy");
+    copy_program(&counter, &directory.path().join("04_session_counter"));
 
     let mut shell = Shell::start(directory.path());
     // Nothing that it starts in the background shall write between the answers.

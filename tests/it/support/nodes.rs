@@ -27,6 +27,10 @@ impl Backend {
     }
 }
 
+/// For nodes whose redis never fails, though it may be late: its disk, or the whole machine, may stand
+/// still for longer than the second that a command has otherwise.
+pub(crate) const WITH_PATIENCE: (&str, &str) = ("MAYPOLE_REDIS_DEFAULT_COMMAND_TIMEOUT", "15s");
+
 /// The `testee` program several times, on one store.
 #[derive(Debug)]
 pub(crate) struct Nodes {
@@ -46,7 +50,12 @@ impl Nodes {
     /// As [`start`](Self::start), for tests in which redis never fails: on a machine where everything
     /// is late it may take its time.
     pub(crate) fn patient(backend: Backend, count: usize) -> Self {
-        Self::start_with(backend, count, &[("MAYPOLE_REDIS_DEFAULT_COMMAND_TIMEOUT", "15s")])
+        Self::patient_with(backend, count, &[])
+    }
+
+    /// As [`patient`](Self::patient), with more settings for all nodes.
+    pub(crate) fn patient_with(backend: Backend, count: usize, more: &[(&str, &str)]) -> Self {
+        Self::start_with(backend, count, &[&[WITH_PATIENCE], more].concat())
     }
 
     /// As [`start`](Self::start), with more settings for all nodes.
@@ -82,8 +91,10 @@ impl Nodes {
         Self::start_on((backend, None), count, settings)
     }
 
+    /// On a cluster of which no node fails.
     pub(crate) fn on_cluster(backend: Backend, count: usize, cluster: &Cluster) -> Self {
         let mut settings = backend.settings();
+        settings.push(pair(WITH_PATIENCE.0, WITH_PATIENCE.1));
         settings.push(pair("MAYPOLE_REDIS_DEFAULT_CLUSTER", "true"));
         settings.push(pair("MAYPOLE_REDIS_DEFAULT_NODES", &cluster.addrs().join(", ")));
         Self::start_on((backend, None), count, settings)

@@ -197,6 +197,16 @@ pub(crate) fn output(command: &mut Command) -> (bool, String) {
     (child.wait().expect("a status").success(), text)
 }
 
+/// Copies a program that is started from there at once.
+///
+/// Another process does it: what this one has open for writing, a child that another test begins at
+/// that moment has open too, until it is the program it is to be; and nobody can start a file that
+/// somebody has open for writing.
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    let (succeeded, words) = output(Command::new("cp").args([from, to]));
+    assert!(succeeded, "{words}");
+}
+
 /// Whether the program is there. Where tests are run for others to rely on, it must be.
 pub(crate) fn is_installed(program: &str) -> bool {
     let is_there =
