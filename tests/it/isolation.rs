@@ -174,7 +174,7 @@ fn a_job_on_the_pool_reads_what_is_loaded_and_asks_no_store() {
     let mut browser = server.browser();
     assert_eq!(browser.get("/loaded").text(), "0 1");
     assert_eq!(browser.get("/loaded").text(), "1 2");
-    assert_eq!(browser.get("/unloaded").text(), "StoreUnavailable");
+    assert_eq!(browser.get("/unloaded").text(), "SessionOnPool");
     std::thread::scope(|threads| {
         for _ in 0..16 {
             let mut browser = browser.clone();
