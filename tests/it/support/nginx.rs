@@ -11,7 +11,7 @@ use super::{Nodes, PATIENCE, TempDir};
 #[derive(Debug)]
 pub(crate) struct Nginx {
     pub(crate) addr: SocketAddr,
-    _process: Process,
+    process: Process,
     _directory: TempDir,
 }
 
@@ -37,7 +37,23 @@ impl Nginx {
             assert!(process.is_running(), "{:?}", process.words_so_far());
             std::net::TcpStream::connect(addr).is_ok()
         });
-        Some(Self { addr, _process: process, _directory: directory })
+        Some(Self { addr, process, _directory: directory })
+    }
+}
+
+impl Drop for Nginx {
+    /// Asks it to end its workers: those of a killed one live on, and listen.
+    fn drop(&mut self) {
+        if self.process.is_running() {
+            self.process.signal(libc::SIGTERM);
+        }
+        // It may not panic here; the process itself is killed after that.
+        for _ in 0..1000 {
+            if !self.process.is_running() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 }
 
