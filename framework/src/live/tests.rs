@@ -86,6 +86,10 @@ fn tell(ws: &mut super::WebSocket, wire: Wire) -> Result<()> {
                 ws.send("busy")?;
                 drop(gate.lock());
             }
+            Event::Text(text) if text == "work" => {
+                crate::sleep(Duration::from_millis(110));
+                ws.send("done")?;
+            }
             Event::Text(text) => ws.send(text)?,
             Event::Message(message) => ws.send(message.text())?,
             Event::Change(change) => {
@@ -194,6 +198,26 @@ fn news_wake_the_socket_that_waits_for_its_client() {
     drop(sockets);
     wire.expect(0);
     assert_eq!(wire.publish("to nobody"), 0, "mailboxes of ended sockets are closed");
+}
+
+/// What comes while the handler works is gathered when it sends; a client that sends more than is
+/// done must not put off the news by that, and the end of its session least of all.
+#[test]
+fn messages_that_wait_for_the_handler_shut_no_news_out() {
+    let (server, wire) = serve("", SlowClient::Close);
+    let mut socket = connect(&server, "/ws");
+    wire.expect(1);
+    (0..100).for_each(|_| say(&mut socket, "work"));
+    let mut done_before = |news: (u8, String)| {
+        let mut frames = std::iter::repeat_with(|| frame(&mut socket));
+        frames.position(|frame| frame == news).unwrap()
+    };
+    wire.publish("first");
+    assert!(done_before((1, "first".to_owned())) < 10);
+    wire.publish("news");
+    assert!(done_before((1, "news".to_owned())) < 10);
+    wire.send(&Mail::Close(Close { code: 4401, reason: "ended" }));
+    assert!(done_before((8, "4401".to_owned())) < 10);
 }
 
 #[test]

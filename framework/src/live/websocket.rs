@@ -256,14 +256,9 @@ impl WebSocket {
     }
 
     fn await_event(&mut self, until_ms: u64) -> Result<Option<Event>> {
-        if let Some(event) = self.early.pop() {
-            self.rest_now_and_then();
-            self.session.look_again();
-            return Ok(Some(event));
-        }
         loop {
             if self.has_ended {
-                return Ok(None);
+                return Ok(self.last_words());
             }
             if self.line().is_draining() {
                 self.end(GOING_AWAY, "the server stops");
@@ -293,12 +288,27 @@ impl WebSocket {
     /// Frames and news by turns, so that a flood of one does not shut the other out.
     fn take_turn(&mut self) -> Turn {
         let news_first = self.events_in_a_row % 2 == 1;
-        let first = if news_first { self.take_news() } else { self.take_frame() };
+        let first = if news_first { self.take_news() } else { self.take_message() };
         match first {
-            Turn::Nothing if news_first => self.take_frame(),
+            Turn::Nothing if news_first => self.take_message(),
             Turn::Nothing if !self.has_ended => self.take_news(),
             first => first,
         }
+    }
+
+    /// What the client said before it left, unless its session has ended since.
+    fn last_words(&mut self) -> Option<Event> {
+        if self.inbox.take_end(0).is_some() {
+            self.early = Early::default();
+        }
+        let event = self.early.pop()?;
+        self.session.look_again();
+        Some(event)
+    }
+
+    /// What the client sent, in its order.
+    fn take_message(&mut self) -> Turn {
+        self.early.pop().map_or_else(|| self.take_frame(), Turn::Event)
     }
 
     fn rest_now_and_then(&mut self) {
