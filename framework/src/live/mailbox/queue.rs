@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 /// What becomes of a letter when the mailbox is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenFull {
-    /// The receiver is too slow: it gets what is waiting, then [`Received::Overflowed`].
+    /// The receiver is too slow: it gets what is waiting, then [`Received::Overflowed`]; or the
+    /// [last](Letter::is_last) letter, should that come before it has read the others.
     Close,
     /// The oldest letter that counts is dropped, and the receiver told how many it missed.
     DropOldest,
@@ -91,7 +92,8 @@ impl<L: Letter> Queue<L> {
     }
 
     pub(crate) fn post(&mut self, letter: L) -> Posted<L> {
-        if self.is_closed || self.has_overflowed || self.has_ended {
+        let is_too_late = self.has_overflowed && !letter.is_last();
+        if self.is_closed || self.has_ended || is_too_late {
             let is_closed = self.is_closed;
             return Posted { wakes: false, is_closed, dropped: Some(letter) };
         }

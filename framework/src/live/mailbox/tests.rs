@@ -179,6 +179,17 @@ fn the_last_letter_fits_always_and_nothing_comes_after_it() {
 }
 
 #[test]
+fn the_last_letter_reaches_who_was_too_slow() {
+    let mailbox = Mailbox::new(1, WhenFull::Close);
+    let post = mailbox.post();
+    for letter in [note(0, 1), note(0, 2), note(255, 3), note(255, 4)] {
+        post.send(letter);
+    }
+    assert_eq!(mailbox.take_end(), Some(note(255, 3)));
+    assert_eq!(drain(&mailbox), [Received::Letter(note(0, 1)), Received::Overflowed]);
+}
+
+#[test]
 fn senders_learn_that_nobody_reads() {
     let mailbox = Mailbox::new(2, WhenFull::Close);
     let post = mailbox.post();
