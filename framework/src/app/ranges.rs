@@ -57,7 +57,7 @@ fn only<'a>(head: &'a RequestHead, name: &'a str) -> Option<&'a [u8]> {
 }
 
 /// Whether the client has a part of what would be sent (RFC 9110, 13.1.5): the same strong entity
-/// tag, or the very same date. A client asks by date only where that is strong (8.8.2.2).
+/// tag, or the very same date where that is as strong (8.8.2.2).
 fn has_the_same(head: &RequestHead, headers: &HeaderMap) -> bool {
     if head.header_bytes("if-range").is_none() {
         return true;
@@ -65,6 +65,10 @@ fn has_the_same(head: &RequestHead, headers: &HeaderMap) -> bool {
     let Some(value) = only(head, "if-range") else { return false };
     if value.starts_with(b"\"") {
         return headers.get(ETAG).is_some_and(|tag| tag.as_bytes() == value);
+    }
+    // A weak tag says that the content may have changed since within the second of its date.
+    if headers.get(ETAG).is_some_and(|tag| tag.as_bytes().starts_with(b"W/")) {
+        return false;
     }
     let modified = headers.get(LAST_MODIFIED).and_then(|value| date(value.as_bytes()));
     modified.is_some() && date(value) == modified
@@ -95,5 +99,39 @@ fn refuse(response: &mut Response) {
 fn set_content_range(response: &mut Response, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(CONTENT_RANGE, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::time::{Duration, SystemTime};
+
+    use crate::prelude::*;
+
+    /// RFC 9110, 13.1.5 and 8.8.2.2: a file may change twice in the second of its date.
+    #[test]
+    fn the_date_of_what_was_just_changed_continues_nothing() {
+        let dir = std::env::temp_dir().join(format!("maypole-if-range-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let path = dir.join("a.txt");
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let mut app = App::with_defaults();
+        app.config_mut().session_file.path = dir.join("sessions");
+        app.get("/", move |ctx| ctx.file(&path));
+        let client = app.test_client().unwrap();
+        // Not over before the test is.
+        let soon = SystemTime::now() + Duration::from_secs(600);
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (date, status) in [(soon, 200), (long_ago, 206)] {
+            file.set_modified(date).unwrap();
+            let whole = client.get("/").send();
+            let date = whole.header("last-modified").unwrap();
+            let part = client.get("/").header("Range", "bytes=1-2").header("If-Range", date).send();
+            assert_eq!(part.status(), status, "{date}");
+        }
+        std::fs::remove_dir_all(dir).ok();
     }
 }
