@@ -6,6 +6,7 @@ use super::super::id::Handle;
 use super::super::record::Record;
 use super::super::users::{Device, device_of};
 use super::Manager;
+use super::index::Buried;
 use crate::error::Result;
 
 impl Manager {
@@ -33,10 +34,7 @@ impl Manager {
     pub(super) fn revoke_listed(&self, user: &str) -> Result<()> {
         let now = self.clock.now();
         let is_theirs = |record: &Record| record.user.as_deref() == Some(user);
-        for key in self.index(user, now)?.keys().into_iter().rev() {
-            self.bury(key, is_theirs, now)?;
-        }
-        Ok(())
+        self.bury_listed(user, is_theirs, now).map(drop)
     }
 
     /// Ends the session of `user` with this handle. False if there is none.
@@ -44,11 +42,32 @@ impl Manager {
         let now: SystemTime = self.clock.now();
         let is_meant =
             |record: &Record| record.user.as_deref() == Some(user) && record.handle == handle;
+        self.bury_listed(user, is_meant, now)
+    }
+
+    /// Ends those of the sessions listed of `user` that are `wanted`; false if there is none.
+    fn bury_listed(
+        &self,
+        user: &str,
+        wanted: impl Fn(&Record) -> bool,
+        now: SystemTime,
+    ) -> Result<bool> {
         let mut is_found = false;
+        let mut ended = Vec::new();
         // The newest first: a session that changes its id just now is listed twice.
         for key in self.index(user, now)?.keys().into_iter().rev() {
-            is_found |= self.bury(key, is_meant, now)?;
+            match self.bury_unsettled(key, &wanted, now)? {
+                Buried::Here(key) => {
+                    is_found = true;
+                    ended.push(key);
+                }
+                // Who ended it may have been told that nobody knows.
+                Buried::Before(key) => ended.push(key),
+                Buried::Other | Buried::Nothing(_) => {}
+            }
         }
+        // Only now: a store that does not say that one end holds must not keep the next from ending.
+        ended.iter().try_for_each(|key| self.settle(key))?;
         Ok(is_found)
     }
 }

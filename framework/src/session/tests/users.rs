@@ -267,6 +267,19 @@ pub(super) fn the_one_that_asks_lives_also_when_nobody_knows_whether_the_others_
     assert!(is_in(&node, &here));
 }
 
+/// A replica that is silent, say: the sessions that ended before stand in nobody's way.
+#[test]
+pub(super) fn revoking_one_ends_it_though_nobody_knows_whether_others_ended_everywhere() {
+    let node = Node::new();
+    let (laptop, phone, tablet) = (login(&node, "ann"), login(&node, "ann"), login(&node, "ann"));
+    let target = handle(&node, &phone);
+    node.request(&tablet, Session::logout);
+    node.store.break_settling(true);
+    assert_eq!(kind(node.open(&laptop).revoke("ann", target)), ErrorKind::StoreUnavailable);
+    node.store.break_settling(false);
+    assert!(!is_in(&node, &phone) && is_in(&node, &laptop));
+}
+
 #[test]
 pub(super) fn a_password_change_that_fails_afterwards_leaves_the_session_usable() {
     let node = Node::new();
