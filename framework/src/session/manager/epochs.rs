@@ -45,6 +45,13 @@ impl Manager {
         Ok(!record.epochs.are_good_under(self.epochs(user, now)?))
     }
 
+    /// Waits until the epochs that ended the record's session are known everywhere.
+    pub(super) fn settle_epochs(&self, record: &Record) -> Result<()> {
+        let user = record.user.as_ref().map(|user| self.keyring.user_epoch(user));
+        user.iter().try_for_each(|epoch| self.settle(epoch))?;
+        self.settle(&self.keyring.everybodys_epoch())
+    }
+
     /// Ends all sessions of `user`.
     pub(in super::super) fn revoke_all(&self, user: &str) -> Result<()> {
         match self.raise(&self.keyring.user_epoch(user)) {

@@ -147,7 +147,13 @@ impl Manager {
         for _ in 0..MAX_HOPS {
             let found = self.store.load(&key, now).map_err(store_error)?;
             match found.and_then(|found| self.read(&key, found, now)) {
-                Some(Entry::Session(record)) => return Ok(!self.is_revoked(&record, now)?),
+                Some(Entry::Session(record)) => {
+                    let is_revoked = self.is_revoked(&record, now)?;
+                    if is_revoked {
+                        self.settle_epochs(&record)?;
+                    }
+                    return Ok(!is_revoked);
+                }
                 Some(Entry::Tombstone(Tombstone { end: End::Ended, .. })) => {
                     return self.settle(&key).map(|()| false);
                 }

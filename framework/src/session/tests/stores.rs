@@ -282,6 +282,7 @@ on_every_store! {
         revoking_the_others_keeps_the_one_that_asks
         the_one_that_asks_lives_also_when_nobody_knows_whether_the_others_ended_everywhere
         revoking_one_ends_it_though_nobody_knows_whether_others_ended_everywhere
+        a_logout_of_who_was_revoked_is_answered_when_that_holds_everywhere
         a_password_change_that_fails_afterwards_leaves_the_session_usable
         login_and_revoking_the_others_in_one_request
         of_two_who_revoke_each_other_one_is_left_at_most

@@ -280,6 +280,25 @@ pub(super) fn revoking_one_ends_it_though_nobody_knows_whether_others_ended_ever
     assert!(!is_in(&node, &phone) && is_in(&node, &laptop));
 }
 
+/// As for an end that is not known everywhere: whoever is told that he left must have left.
+#[test]
+pub(super) fn a_logout_of_who_was_revoked_is_answered_when_that_holds_everywhere() {
+    let node = Node::new();
+    let (here, there) = (login(&node, "ann"), login(&node, "ann"));
+    for everybody in [false, true] {
+        node.store.break_settling(true);
+        let revoked = match everybody {
+            true => node.manager.revoke_everybody(),
+            false => node.open(&here).revoke_all("ann"),
+        };
+        assert_eq!(kind(revoked), ErrorKind::StoreUnavailable);
+        assert_eq!(kind(node.open(&there).logout()), ErrorKind::StoreUnavailable, "nobody knows");
+        node.store.break_settling(false);
+        assert!(!is_in(&node, &there));
+        node.request(&there, Session::logout);
+    }
+}
+
 #[test]
 pub(super) fn a_password_change_that_fails_afterwards_leaves_the_session_usable() {
     let node = Node::new();
