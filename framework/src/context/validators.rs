@@ -36,7 +36,8 @@ impl Validators {
         let since_1970 = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let opaque = format!("\"{:x}-{:x}\"", since_1970.as_nanos(), metadata.len());
         let is_settled = now.duration_since(modified).is_ok_and(|age| age >= SETTLED);
-        Self { modified: Some(modified), opaque, is_weak: !is_settled }
+        // No date that is still to come is told (RFC 9110, 8.8.2.1).
+        Self { modified: Some(modified.min(now)), opaque, is_weak: !is_settled }
     }
 
     fn tag(&self) -> Option<EntityTag<'_>> {
