@@ -1,6 +1,6 @@
 //! The way of a request through an app with memory on both ends.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -53,9 +53,12 @@ fn collect(body: Body) -> (Vec<u8>, bool) {
     match body {
         Body::Empty | Body::Upgrade(_) => (Vec::new(), true),
         Body::Bytes(bytes) => (bytes.into_owned(), true),
-        Body::File { mut file, .. } => {
+        Body::File { mut file, start, length } => {
             let mut bytes = Vec::new();
-            let is_whole = file.read_to_end(&mut bytes).is_ok();
+            let is_whole = file
+                .seek(io::SeekFrom::Start(start))
+                .and_then(|_| file.take(length).read_to_end(&mut bytes))
+                .is_ok_and(|count| count as u64 == length);
             (bytes, is_whole)
         }
         Body::Stream(write) => {

@@ -56,6 +56,54 @@ fn a_worker_without_a_connection_uses_anothers() {
     sixty_four_ask(&redis);
 }
 
+/// While there is another, nobody who only asks hears that a connection has ended.
+#[test]
+fn a_connection_that_ends_takes_no_question_with_it() {
+    if workers() < 2 {
+        return;
+    }
+    let server = Server::start();
+    let redis = Redis::open(&server.settings()).unwrap();
+    // Those that have carried a question: what redis has let in need not be in use here yet.
+    let connections = || {
+        let clients = server.cli(&["CLIENT", "LIST", "TYPE", "normal"]);
+        let ours = clients.lines().filter(|line| line.contains("name=maypole-test"));
+        let ours = ours.filter(|line| line.contains(" cmd=get ") || line.contains(" cmd=mget "));
+        ours.filter_map(|line| Some(line.split_once("id=")?.1.split(' ').next()?.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    for number in 0..64 {
+        redis.ask(cmd("SET").arg(format!("key{number}")).arg(number)).unwrap();
+    }
+    let is_over = Arc::new(AtomicBool::new(false));
+    let children: Vec<_> = (0..64)
+        .map(|number| {
+            let (redis, is_over) = (redis.clone(), Arc::clone(&is_over));
+            spawn(move || {
+                let key = format!("key{number}");
+                while !is_over.load(Ordering::Relaxed) {
+                    let expected = Ok(text(&number.to_string()));
+                    assert_eq!(redis.get(key.as_bytes()), expected);
+                    assert_eq!(
+                        redis.get_many(&[&key, &key]).unwrap(),
+                        [expected.clone(), expected]
+                    );
+                }
+            })
+            .unwrap()
+        })
+        .collect();
+    for turn in 0..30 {
+        eventually("each worker has its own", PATIENCE, || connections().len() == workers().min(4));
+        let ours = connections();
+        server.cli(&["CLIENT", "KILL", "ID", &ours[turn % ours.len()]]);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for child in children {
+        child.join().unwrap();
+    }
+}
+
 /// How many there are to this server.
 fn connections(server: &Server) -> usize {
     server.cli(&["CLIENT", "LIST", "TYPE", "normal"]).matches("name=maypole-test").count()
