@@ -4,8 +4,6 @@
 //! as it would be sent (RFC 9110, 13.2.2 and 14.2): the conditions came first, a page of an error
 //! is sent whole, and `If-Range` is compared with the `ETag` and the `Last-Modified` that leave.
 
-use std::time::SystemTime;
-
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED,
 };
@@ -13,7 +11,7 @@ use http::{Method, StatusCode};
 
 use super::service::describes_content;
 use crate::context::RequestContext;
-use crate::http::{RequestHead, Selection, select};
+use crate::http::{RequestHead, Selection, http_date, select};
 use crate::into_response::phrase;
 use crate::response::Response;
 
@@ -31,7 +29,7 @@ pub(super) fn narrow(ctx: &RequestContext, response: &mut Response) {
     if accepted != "bytes" || ctx.method() == Method::HEAD {
         return;
     }
-    let Some(value) = only(ctx.head(), "range") else { return };
+    let Some(value) = ctx.head().header_once("range") else { return };
     if !has_the_same(ctx.head(), response.headers()) {
         return;
     }
@@ -49,20 +47,13 @@ pub(super) fn narrow(ctx: &RequestContext, response: &mut Response) {
     }
 }
 
-/// The value of a header that comes once. None of those here is a list: of several nobody knows
-/// which one is meant.
-fn only<'a>(head: &'a RequestHead, name: &'a str) -> Option<&'a [u8]> {
-    let mut values = head.header_all(name);
-    values.next().filter(|_| values.next().is_none())
-}
-
 /// Whether the client has a part of what would be sent (RFC 9110, 13.1.5): the same strong entity
 /// tag, or the very same date where that is as strong (8.8.2.2).
 fn has_the_same(head: &RequestHead, headers: &HeaderMap) -> bool {
     if head.header_bytes("if-range").is_none() {
         return true;
     }
-    let Some(value) = only(head, "if-range") else { return false };
+    let Some(value) = head.header_once("if-range") else { return false };
     if value.starts_with(b"\"") {
         return headers.get(ETAG).is_some_and(|tag| tag.as_bytes() == value);
     }
@@ -70,12 +61,8 @@ fn has_the_same(head: &RequestHead, headers: &HeaderMap) -> bool {
     if headers.get(ETAG).is_some_and(|tag| tag.as_bytes().starts_with(b"W/")) {
         return false;
     }
-    let modified = headers.get(LAST_MODIFIED).and_then(|value| date(value.as_bytes()));
-    modified.is_some() && date(value) == modified
-}
-
-fn date(value: &[u8]) -> Option<SystemTime> {
-    httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()
+    let modified = headers.get(LAST_MODIFIED).and_then(|value| http_date(value.as_bytes()));
+    modified.is_some() && http_date(value) == modified
 }
 
 /// 416, with what the answer says of other things than the file. A cache that was told to keep

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 use super::RequestContext;
 use crate::error::Result;
-use crate::http::{EntityTag, entity_tags, imf_fixdate};
+use crate::http::{EntityTag, entity_tags, http_date, imf_fixdate};
 use crate::response::Response;
 
 /// A file that was changed so short a time ago may be changed again within the same tick of its
@@ -93,9 +93,7 @@ impl Validators {
 
 /// Several dates are none, as is one that cannot be read: the condition is passed over.
 fn only_date(ctx: &RequestContext, name: &str) -> Option<u64> {
-    let mut values = ctx.head().header_all(name);
-    let value = values.next().filter(|_| values.next().is_none())?;
-    httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok().map(unix_secs)
+    http_date(ctx.head().header_once(name)?).map(unix_secs)
 }
 
 fn unix_secs(time: SystemTime) -> u64 {

@@ -147,6 +147,13 @@ impl RequestHead {
         lines.map(|line| line.value.of(&self.bytes))
     }
 
+    /// The bytes of the only value of this name: of several nobody knows which one is meant, where the
+    /// header is no list.
+    pub(crate) fn header_once<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+        let mut values = self.header_all(name);
+        values.next().filter(|_| values.next().is_none())
+    }
+
     /// All header lines in the order they came: name as it was spelt, and the bytes of the value.
     #[must_use]
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {

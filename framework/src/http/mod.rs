@@ -30,7 +30,7 @@ mod tests;
 
 pub(crate) use chunked::{ChunkedDecoder, push_chunk, push_last_chunk};
 pub(crate) use cidr::TrustedProxies;
-pub(crate) use date::imf_fixdate;
+pub(crate) use date::{http_date, imf_fixdate};
 pub(crate) use encode::{
     BodyCoding, CONTINUE, PRIVATE_CACHE_CONTROL, PRIVATE_VARY, ResponseHead, ResponseHeaders,
     ResponseLength, encode_head,

@@ -71,9 +71,7 @@ fn refused(
 
 /// The value of a header that came once.
 fn only_value<'a>(ctx: &'a RequestContext, name: &'a str) -> Option<&'a str> {
-    let mut values = ctx.head().header_all(name);
-    let value = values.next()?;
-    values.next().is_none().then(|| std::str::from_utf8(value).ok())?
+    std::str::from_utf8(ctx.head().header_once(name)?).ok()
 }
 
 /// 16 bytes in base64: 22 digits, the last with four bits of padding, and two `=`.

@@ -125,6 +125,7 @@ impl Manager {
         cookies: impl IntoIterator<Item = (&'a str, &'a str)>,
         addr: Option<IpAddr>,
     ) -> Session {
+        let cookies = cookies.into_iter().filter(|_| self.cookie.use_cookies);
         let presented = Presented::new(cookies, &self.cookie.name, self.cookie.max_tried());
         Session::new(Arc::clone(self), presented, addr)
     }

@@ -228,3 +228,14 @@ fn every_verb_reaches_its_route_with_its_body() {
     assert_eq!(client.options("/page").send().header("allow"), Some("GET, HEAD, OPTIONS"));
     assert_eq!(client.options("*").send().status(), 204);
 }
+
+#[test]
+fn without_cookies_none_is_read_either() {
+    let place = Place::new();
+    let browser = app(&place, "").test_client().unwrap();
+    assert_eq!((get(&browser, "/visits"), get(&browser, "/visits")), ("1".into(), "2".into()));
+    let without = app(&place, "use_cookies = false").test_client().unwrap();
+    without.set_cookie("session", &browser.cookie("session").unwrap());
+    assert_eq!(get(&without, "/visits"), "1");
+    assert_eq!(get(&browser, "/visits"), "3");
+}
